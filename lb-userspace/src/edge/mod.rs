@@ -1,0 +1,1 @@
+//! What touches the world. Each part does one kind of I/O and turns it into values of [`crate::core`].
