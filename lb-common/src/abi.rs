@@ -75,7 +75,14 @@ pub struct Service {
     pub table_base: u32,
     /// Number of slots; a prime.
     pub table_size: u32,
-    pub reserved: u32,
+    /// Bits of [`service_flags`].
+    pub flags: u32,
+}
+
+/// Flags of a [`Service`].
+pub mod service_flags {
+    /// The flow table decides before the slot does: `fullnat`.
+    pub const FLOW_TABLE: u32 = 1 << 0;
 }
 
 /// The address of a service by the service's number: what the way back writes as the source. 24 bytes.
