@@ -3,11 +3,12 @@
 //! # Layout
 //!
 //! - [`model`]: the desired state, validated and with every default filled in
-//! - [`observed`]: what health checks and netlink say, as values
 //! - [`edit`]: a change to the desired state
+//! - [`maglev`]: the table of a service
 //! - [`view`]: what people and scripts are shown of it all
 
 pub mod edit;
+pub mod maglev;
 pub mod model;
 pub mod observed;
 pub mod view;
