@@ -5,9 +5,13 @@
 //! - [`model`]: the desired state, validated and with every default filled in
 //! - [`observed`]: what health checks and netlink say, as values
 //! - [`edit`]: a change to the desired state
+//! - [`maglev`]: the table of a service
+//! - [`health`]: from results of checks to the health of a backend
 //! - [`view`]: what people and scripts are shown of it all
 
 pub mod edit;
+pub mod health;
+pub mod maglev;
 pub mod model;
 pub mod observed;
 pub mod view;
