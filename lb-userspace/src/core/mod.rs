@@ -11,7 +11,11 @@
 
 pub mod edit;
 pub mod health;
+pub mod image;
 pub mod maglev;
 pub mod model;
 pub mod observed;
+pub mod plan;
+pub mod pool;
+pub mod sweep;
 pub mod view;

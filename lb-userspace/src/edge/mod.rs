@@ -4,4 +4,5 @@
 //!
 //! - [`probe`]: checks the backends
 
+pub mod dataplane;
 pub mod probe;
