@@ -4,9 +4,11 @@
 //!
 //! - [`model`]: the desired state, validated and with every default filled in
 //! - [`observed`]: what health checks and netlink say, as values
+//! - [`config`]: the configuration document: read, checked, filled in, printed
 //! - [`edit`]: a change to the desired state
 //! - [`view`]: what people and scripts are shown of it all
 
+pub mod config;
 pub mod edit;
 pub mod model;
 pub mod observed;
