@@ -1,1 +1,11 @@
 //! What touches the world. Each part does one kind of I/O and turns it into values of [`crate::core`].
+//!
+//! # Layout
+//!
+//! - [`api`]: HTTP and JSON over a unix socket, for people and their scripts
+//! - [`client`]: the other end of it
+//! - [`metrics`]: the state as Prometheus reads it
+
+pub mod api;
+pub mod client;
+pub mod metrics;
