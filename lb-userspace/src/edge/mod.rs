@@ -14,3 +14,4 @@ pub mod client;
 pub mod dataplane;
 pub mod metrics;
 pub mod probe;
+pub mod state;
