@@ -5,7 +5,8 @@
 //! - [`core`]: what is decided, as pure functions and state machines: no I/O, no clock, no async
 //! - [`edge`]: what touches the world: BPF, netlink, probes, the API, the state on disk
 //! - `daemon`: the loop that owns everything
-//! - `cli`: a file per subcommand
+//! - [`cli`]: a file per subcommand
 
+pub mod cli;
 pub mod core;
 pub mod edge;
