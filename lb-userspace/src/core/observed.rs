@@ -35,6 +35,9 @@ pub enum CheckCode {
     L7TOUT,
     /// The answer cannot be read.
     L7RSP,
+    /// Not checked: something on this host is missing (files, ports, memory). Says nothing about the backend and leaves its
+    /// health as it was.
+    SOCKERR,
 }
 
 impl CheckCode {

@@ -1,6 +1,33 @@
-//! A change to the desired state, as the CLI, the API and `lb apply` make it.
+//! A change to the desired state, as the CLI, the API and `lb apply` make it; and the document that holds that state.
+//!
+//! # Layout
+//!
+//! - `document`: the desired state as it is kept, and what a change comes to
+//! - `apply`: a change, made on a copy, looked at whole, then kept or refused
+//! - `parts`: changes to services, backends and interfaces
+//! - `by_hand`: states and weights that an operator sets
+//! - `find`: which service or backend is meant
+//! - `difference`: what changes, in words
+//! - `refusal`: why a change is not made
 
 use serde::{Deserialize, Serialize};
+
+mod apply;
+mod by_hand;
+mod difference;
+mod document;
+mod find;
+mod parts;
+mod refusal;
+
+#[cfg(test)]
+mod tests;
+
+pub use super::config::Format;
+pub use apply::{apply, reload};
+pub use document::{Document, Origin, Outcome};
+pub use find::{find_backend, find_service, split_reference};
+pub use refusal::Refusal;
 
 /// One change. Names of services are as the user gave them: a name or `VIP:PORT[/PROTOCOL]`; names of backends likewise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +65,7 @@ pub enum Edit {
         service: String,
         backend: String,
     },
-    /// By hand; stays until it is set again.
+    /// By hand; stays until it is set again. Ready clears what was set, where the configuration says ready.
     State {
         service: String,
         backend: String,
@@ -59,14 +86,6 @@ pub enum Edit {
     Detach {
         interface: Option<String>,
     },
-}
-
-/// Language of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    Toml,
-    Json,
 }
 
 /// A weight as an operator gives it.
