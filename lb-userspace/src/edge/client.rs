@@ -21,8 +21,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("lb daemon is not reachable at {} ({}); {}", socket.display(), words(source), remedy(source))]
-    NotReachable { socket: PathBuf, source: io::Error },
+    #[error("lb daemon is not reachable at {} ({}); {}", socket.display(), words(cause), remedy(cause))]
+    NotReachable { socket: PathBuf, cause: io::Error },
     #[error("{}", .0.detail)]
     Refused(Problem),
     #[error("lb daemon at {} broke off its answer ({reason}); see its log, and whether it is running with: lb status", socket.display())]
@@ -127,7 +127,7 @@ impl Client {
         let path = call.path.clone();
         let stream = UnixStream::connect(&self.socket)
             .await
-            .map_err(|source| self.not_reachable(source))?;
+            .map_err(|cause| self.not_reachable(cause))?;
         let broken = |error: hyper::Error| self.broken(&error);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let exchange = async {
@@ -152,10 +152,10 @@ impl Client {
         }
     }
 
-    fn not_reachable(&self, source: io::Error) -> ClientError {
+    fn not_reachable(&self, cause: io::Error) -> ClientError {
         ClientError::NotReachable {
             socket: self.socket.clone(),
-            source,
+            cause,
         }
     }
     fn broken(&self, error: &hyper::Error) -> ClientError {

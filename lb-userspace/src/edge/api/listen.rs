@@ -35,7 +35,7 @@ impl UnixSocket {
     pub fn bind(path: &Path, group: Option<&str>) -> Result<Self, ApiError> {
         let failed = |action| {
             let path = path.to_owned();
-            move |source| ApiError::Socket { action, path, source }
+            move |cause| ApiError::Socket { action, path, cause }
         };
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(failed("make the directory of"))?;
@@ -72,10 +72,10 @@ impl Drop for SocketFile {
 /// Removes a socket that nobody listens at.
 fn make_room(path: &Path) -> Result<(), ApiError> {
     let failed = |action| {
-        move |source| ApiError::Socket {
+        move |cause| ApiError::Socket {
             action,
             path: path.to_owned(),
-            source,
+            cause,
         }
     };
     match fs::symlink_metadata(path) {

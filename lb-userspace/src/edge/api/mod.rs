@@ -41,16 +41,14 @@ pub enum ApiError {
     InUse(PathBuf),
     #[error("{0} exists and is not a socket; move it away, or name another socket with --socket")]
     NotASocket(PathBuf),
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {cause}")]
     Socket {
         action: &'static str,
         path: PathBuf,
-        source: io::Error,
+        cause: io::Error,
     },
-    #[error(
-        "cannot listen at {address} for metrics: {source}; set metrics.listen to an address and port that are free"
-    )]
-    Metrics { address: String, source: io::Error },
+    #[error("cannot listen at {address} for metrics: {cause}; set metrics.listen to an address and port that are free")]
+    Metrics { address: String, cause: io::Error },
 }
 
 /// The way to the daemon's loop.
@@ -85,9 +83,9 @@ pub async fn serve(socket: UnixSocket, requests: mpsc::Sender<Request>) -> io::R
 
 /// Listens for [`serve_metrics`].
 pub async fn bind_metrics(address: &str) -> Result<TcpListener, ApiError> {
-    TcpListener::bind(address).await.map_err(|source| ApiError::Metrics {
+    TcpListener::bind(address).await.map_err(|cause| ApiError::Metrics {
         address: address.to_owned(),
-        source,
+        cause,
     })
 }
 

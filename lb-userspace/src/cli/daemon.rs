@@ -1,0 +1,51 @@
+//! `lb daemon`.
+
+use std::path::PathBuf;
+
+use super::Context;
+use super::parse::AttachArgument;
+
+/// What the daemon is started with.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Configuration; left out, /etc/lb/lb.toml where there is one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Attach to an interface, beside those of the configuration
+    #[arg(long, value_name = "IFACE[=native|generic|auto]", value_parser = super::parse::attach)]
+    pub attach: Vec<AttachArgument>,
+    /// Where the desired state is kept
+    #[arg(
+        long,
+        env = "LB_STATE_DIR",
+        hide_env_values = true,
+        default_value = "/var/lib/lb",
+        value_name = "DIR"
+    )]
+    pub state_dir: PathBuf,
+    /// Where programs, links and maps are pinned
+    #[arg(
+        long,
+        env = "LB_PIN_DIR",
+        hide_env_values = true,
+        default_value = "/sys/fs/bpf/lb",
+        value_name = "DIR"
+    )]
+    pub pin_dir: PathBuf,
+    /// From `--socket` or `LB_SOCKET`; goes before the configuration's.
+    #[arg(skip)]
+    pub socket: Option<PathBuf>,
+}
+
+pub(super) async fn run(context: Context<'_, '_>, options: Options) -> anyhow::Result<()> {
+    start(Options {
+        socket: context.socket,
+        ..options
+    })
+    .await
+}
+
+// lead: becomes `crate::daemon::run(options).await`.
+async fn start(_options: Options) -> anyhow::Result<()> {
+    anyhow::bail!("the daemon is not part of this build")
+}

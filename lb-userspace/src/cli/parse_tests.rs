@@ -1,0 +1,122 @@
+use super::*;
+
+fn said<T: std::fmt::Debug>(parsed: Parsed<T>) -> String {
+    parsed.unwrap_err().to_string()
+}
+
+#[test]
+fn targets_by_name_and_by_vip() {
+    let parts = |text| target(text).map(|target| (target.service, target.backend)).unwrap();
+    let both = |service: &str, backend: &str| (service.to_owned(), Some(backend.to_owned()));
+    let alone = |service: &str| (service.to_owned(), None);
+    assert_eq!(parts("web"), alone("web"));
+    assert_eq!(parts("web/web-2"), both("web", "web-2"));
+    assert_eq!(parts("web/10.0.1.2:80"), both("web", "10.0.1.2:80"));
+    assert_eq!(parts("web/tcp"), both("web", "tcp"));
+    assert_eq!(parts("192.0.2.10:443"), alone("192.0.2.10:443"));
+    assert_eq!(parts("192.0.2.10:443/tcp"), alone("192.0.2.10:443/tcp"));
+    assert_eq!(parts("192.0.2.10:443/tcp/web-1"), both("192.0.2.10:443/tcp", "web-1"));
+    assert_eq!(
+        said(target("web/")),
+        r#""web/" names nothing; give SERVICE or SERVICE/BACKEND"#
+    );
+    assert_eq!(
+        said(backend_target("web")),
+        r#""web" names a service; give SERVICE/BACKEND"#
+    );
+}
+
+#[test]
+fn wrong_addresses_say_why() {
+    for (text, why) in [
+        ("10.0.0.300:80", "10.0.0.300 is not an IPv4 address (300 is over 255)"),
+        ("10.0.0:80", "10.0.0 is not an IPv4 address (it has 3 numbers, not 4)"),
+        ("web1:80", r#"web1 is not an IPv4 address ("web1" is not a number)"#),
+        (
+            "10.0.0.010",
+            "10.0.0.010 is not an IPv4 address (010 begins with a zero)",
+        ),
+        ("10.0.0.1:0", "port 0 is not one from 1 to 65535"),
+        ("10.0.0.1:-1", "port -1 is not one from 1 to 65535"),
+        ("10.0.0.1:70000", "port 70000 is not one from 1 to 65535"),
+        (
+            "2001:db8::1",
+            "2001:db8::1 is not an IPv4 address (it is IPv6, which is not served)",
+        ),
+    ] {
+        assert_eq!(
+            said(backend_address(text)),
+            format!("backend address {text:?}: {why}; give ADDR[:PORT]")
+        );
+    }
+    assert_eq!(
+        said(vip("10.0.0.1")),
+        r#"VIP "10.0.0.1": the port is missing; give ADDR:PORT[/tcp|udp]"#
+    );
+    assert_eq!(
+        said(vip("10.0.0.1:1/x")),
+        r#"VIP "10.0.0.1:1/x": x is neither tcp nor udp; give ADDR:PORT[/tcp|udp]"#
+    );
+}
+
+#[test]
+fn weights() {
+    assert_eq!(weight("0").unwrap(), 0);
+    assert_eq!(
+        said(weight("-5")),
+        r#"weight "-5" is negative; give 0 (no new flows) or more, 100 is usual"#
+    );
+    assert_eq!(
+        said(weight("x")),
+        r#"weight "x" is not a whole number; give 0 (no new flows) or more, 100 is usual"#
+    );
+    assert_eq!(weight_change("50%").unwrap(), json!("50%"));
+    assert_eq!(weight_change("50").unwrap(), json!(50));
+    assert!(said(weight_change("-5%")).contains("is not a percentage"));
+}
+
+#[test]
+fn checks_become_configuration() {
+    let text = "http,interval=2s,rise=2,path=/healthz,status=200-299,status=301,body=ok,port=8080,jitter=0.1";
+    let expected = json!({
+        "type": "http", "interval": "2s", "rise": 2, "path": "/healthz", "port": 8080, "jitter": 0.1,
+        "expect": { "status": ["200-299", "301"], "body": "ok" },
+    });
+    assert_eq!(check(text).unwrap(), expected);
+    assert_eq!(
+        said(check("ftp")),
+        r#"check "ftp": "ftp" is no type of check; give none, tcp or http"#
+    );
+    assert!(
+        said(check("tcp,intervall=2s")).starts_with(r#"check "tcp,intervall=2s": "intervall" is no key of a check"#)
+    );
+    assert!(said(check("tcp,interval=2")).contains(r#"interval: "2" is not a duration"#));
+}
+
+#[test]
+fn prefixes_have_no_host_bits() {
+    assert_eq!(prefix("10.0.0.0/24").unwrap(), ([10, 0, 0, 0].into(), 24));
+    assert_eq!(prefix("10.0.0.1").unwrap(), ([10, 0, 0, 1].into(), 32));
+    assert_eq!(prefix("0.0.0.0/0").unwrap(), ([0, 0, 0, 0].into(), 0));
+    assert!(said(prefix("10.0.0.1/24")).contains("did you mean 10.0.0.0/24"));
+    assert!(said(prefix("10.0.0.0/33")).contains("33 is no length"));
+}
+
+#[test]
+fn interfaces_and_next_hops() {
+    assert_eq!(
+        attach("eth0").unwrap(),
+        AttachArgument {
+            interface: "eth0".to_owned(),
+            xdp: XdpMode::Native
+        }
+    );
+    assert_eq!(attach("eth0=generic").unwrap().xdp, XdpMode::Generic);
+    assert!(said(attach("eth0=fast")).contains("give IFACE or IFACE=native|generic|auto"));
+    assert!(interface("a-name-that-is-far-too-long").is_err());
+    assert_eq!(next_hop("10.0.0.1").unwrap(), json!("10.0.0.1"));
+    assert_eq!(next_hop("02:00:00:00:00:01").unwrap(), json!("02:00:00:00:00:01"));
+    assert_eq!(next_hop("route").unwrap(), Value::Null);
+    assert_eq!(mac("02:00:00:00:00:0a").unwrap(), [2, 0, 0, 0, 0, 10]);
+    assert!(mac("02:00:00:00:00").is_err());
+}

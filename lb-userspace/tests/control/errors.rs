@@ -1,0 +1,152 @@
+//! Each error is one clear line, with its exit code.
+
+use crate::cli::run;
+use crate::fake::{self, Daemon};
+
+async fn says(words: &str, code: u8, lines: &[&str]) {
+    let mut daemon = Daemon::start();
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let ran = run(&daemon.socket, &words).await;
+    let expected: String = lines.iter().map(|line| format!("error: {line}\n")).collect();
+    assert_eq!(
+        (ran.code, ran.err.as_str(), ran.out.as_str()),
+        (code, expected.as_str(), ""),
+        "{words:?}"
+    );
+    if code == 2 {
+        assert!(daemon.asked.try_recv().is_err(), "{words:?} reached the daemon");
+    }
+}
+
+#[tokio::test]
+async fn wrong_values() {
+    for (words, line) in [
+        (
+            "backend add web 10.0.0.300:80",
+            r#"backend address "10.0.0.300:80": 10.0.0.300 is not an IPv4 address (300 is over 255); give ADDR[:PORT]"#,
+        ),
+        (
+            "backend add web 10.0.0.3:0",
+            r#"backend address "10.0.0.3:0": port 0 is not one from 1 to 65535; give ADDR[:PORT]"#,
+        ),
+        (
+            "backend add web 10.0.0.3 --weight -5",
+            r#"weight "-5" is negative; give 0 (no new flows) or more, 100 is usual"#,
+        ),
+        (
+            "weight web/web-1 -5",
+            r#"weight "-5" is negative; give 0 (no new flows) or more, 100 is usual"#,
+        ),
+        (
+            "service add web --vip 192.0.2.10:0",
+            r#"VIP "192.0.2.10:0": port 0 is not one from 1 to 65535; give ADDR:PORT[/tcp|udp]"#,
+        ),
+        ("maint web", r#""web" names a service; give SERVICE/BACKEND"#),
+        (
+            "list --watch=1",
+            r#""1" is not a duration; give a number with its unit, as 500ms, 2s, 5m or 1h"#,
+        ),
+        (
+            "service set web",
+            "service web: nothing to set; give --vip, --mode, --check, --table-size or --when-all-down",
+        ),
+        (
+            "replay a.txt",
+            r#""a.txt": give files that end in .toml, .pcap or .pcapng"#,
+        ),
+    ] {
+        says(words, 2, &[line]).await;
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage() {
+    for (words, line) in [
+        (
+            "lst",
+            "unrecognized subcommand 'lst' (a similar subcommand exists: 'list'); see 'lb --help'",
+        ),
+        (
+            "backend add",
+            "the following required arguments were not provided: <SERVICE[/NAME]>, <ADDR[:PORT]>; \
+             see 'lb backend add --help'",
+        ),
+        (
+            "list --wtch",
+            "unexpected argument '--wtch' found (a similar argument exists: '--watch'); see 'lb list --help'",
+        ),
+        (
+            "service add web --vip 192.0.2.1:80 --mode dsr",
+            "invalid value 'dsr' for '--mode <MODE>' [possible values: fullnat, nat, l2, ipip]; see 'lb service add --help'",
+        ),
+        (
+            "detach",
+            "the following required arguments were not provided: <IFACE>; see 'lb detach --help'",
+        ),
+        (
+            "detach eth0 --all",
+            "the argument '[IFACE]' cannot be used with '--all'; see 'lb detach --help'",
+        ),
+    ] {
+        says(words, 2, &[line]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_daemon_refuses() {
+    says("service remove gone", 1, &["there is no service gone; see lb list"]).await;
+    says("show gone", 1, &["there is no service gone; see lb list"]).await;
+    says(
+        "show web/gone",
+        1,
+        &["service web has no backend gone; see lb show web"],
+    )
+    .await;
+    let mismatch = "the change was made for revision 40, but the desired state is at revision 41; look at what changed \
+                    and try again with revision 41";
+    says("service remove web --if-revision 40", 1, &[mismatch]).await;
+    says(
+        "service remove stuck --wait=20ms",
+        4,
+        &["the change was not confirmed within 20.0ms; it may still be made, see lb status"],
+    )
+    .await;
+    let bad = std::env::temp_dir().join(format!("lb-bad-{}.toml", std::process::id()));
+    std::fs::write(&bad, "bad = 1\n").unwrap();
+    says(
+        &format!("apply {}", bad.display()),
+        1,
+        &[
+            "<document>:1:1: unknown key \"bad\"",
+            "<document>:2:1: port 0",
+            "2 errors; nothing was changed",
+        ],
+    )
+    .await;
+    std::fs::remove_file(bad).unwrap();
+    says(
+        "apply /nonexistent.toml",
+        1,
+        &["cannot read /nonexistent.toml: No such file or directory (os error 2)"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn no_daemon() {
+    let socket = fake::place();
+    let ran = run(&socket, &["list"]).await;
+    let line = format!(
+        "error: lb daemon is not reachable at {} (No such file or directory); start it with: \
+         lb daemon --config /etc/lb/lb.toml, or name another socket with --socket\n",
+        socket.display()
+    );
+    assert_eq!((ran.code, ran.err, ran.out.as_str()), (3, line, ""));
+}
+
+#[tokio::test]
+async fn a_verb_that_needs_another_lists_them() {
+    let ran = run(&fake::place(), &["service"]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("Usage: lb service [OPTIONS] <COMMAND>"), "{}", ran.err);
+}
