@@ -1,1 +1,43 @@
-fn main() {}
+//! Chores of the lb workspace.
+//!
+//! # Layout
+//!
+//! A file (or directory) per verb, and what the verbs share:
+//!
+//! - [`setup`]: gets a machine ready to build, and to run what was built
+//! - [`workspace`]: where things lie
+//! - [`shell`]: running programs, and saying how long a step took
+
+use std::process::ExitCode;
+
+mod setup;
+mod shell;
+mod workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask VERB
+
+  setup                     get this machine ready to build lb, and as root to run it";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["setup"] => setup::run(),
+        ["help" | "-h" | "--help"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

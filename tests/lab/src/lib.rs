@@ -1,1 +1,3 @@
-//! The laboratory.
+//! A laboratory of network namespaces with real servers and clients, for the demo and the net tests.
+
+pub mod bpffs;
