@@ -5,11 +5,13 @@
 //! A file (or directory) per verb, and what the verbs share:
 //!
 //! - [`setup`]: gets a machine ready to build, and to run what was built
+//! - [`build`]: builds `lb`
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
 
 use std::process::ExitCode;
 
+mod build;
 mod setup;
 mod shell;
 mod workspace;
@@ -17,13 +19,16 @@ mod workspace;
 const USAGE: &str = "\
 usage: cargo xtask VERB
 
-  setup                     get this machine ready to build lb, and as root to run it";
+  setup                     get this machine ready to build lb, and as root to run it
+  build [--release]         build lb (with --release: the one file to ship) and print where it is";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["setup"] => setup::run(),
+        ["build"] => build::run(false),
+        ["build", "--release"] => build::run(true),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(())

@@ -11,7 +11,7 @@ pub fn is_mounted() -> Result<bool> {
     let stat = rustix::fs::statfs(MOUNT_POINT).with_context(|| {
         format!("{MOUNT_POINT} cannot be read; is this kernel built with BPF and sysfs mounted?")
     })?;
-    Ok(i64::from(stat.f_type) == i64::from(libc::BPF_FS_MAGIC))
+    Ok(stat.f_type == libc::BPF_FS_MAGIC)
 }
 
 /// Mounts the bpffs where it is missing. Needs root.
