@@ -6,21 +6,25 @@
 //!
 //! - [`setup`]: gets a machine ready to build, and to run what was built
 //! - [`build`]: builds `lb`
+//! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
 
 use std::process::ExitCode;
 
 mod build;
+mod check;
 mod setup;
 mod shell;
+mod tidy;
 mod workspace;
 
 const USAGE: &str = "\
 usage: cargo xtask VERB
 
   setup                     get this machine ready to build lb, and as root to run it
-  build [--release]         build lb (with --release: the one file to ship) and print where it is";
+  build [--release]         build lb (with --release: the one file to ship) and print where it is
+  check                     format, lints, documentation and house rules";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::run(),
         ["build"] => build::run(false),
         ["build", "--release"] => build::run(true),
+        ["check"] => check::run(),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(())

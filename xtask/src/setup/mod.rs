@@ -11,6 +11,7 @@ mod rust_src;
 mod toolchain;
 
 pub use bpffs::mount_bpffs;
+pub use rust_src::library_outside_sysroot;
 pub use toolchain::Toolchain;
 
 /// Everything that building and running need.

@@ -62,6 +62,11 @@ fn private_library() -> PathBuf {
     workspace::tools().join("rust-src/library")
 }
 
+/// Where cargo has to be sent for the source, when it is not where cargo looks by itself.
+pub fn library_outside_sysroot(toolchain: &Toolchain) -> Option<PathBuf> {
+    present(toolchain).filter(|library| *library != toolchain.library())
+}
+
 fn from_rustup(toolchain: &Toolchain) -> Result<()> {
     let rustc = shell::output(&mut program("rustup", ["which", "rustc"]))?;
     ensure!(
