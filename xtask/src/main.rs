@@ -7,6 +7,7 @@
 //! - [`setup`]: gets a machine ready to build, and to run what was built
 //! - [`build`]: builds `lb`
 //! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
+//! - [`test`]: runs the tests and counts
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
 
@@ -16,6 +17,7 @@ mod build;
 mod check;
 mod setup;
 mod shell;
+mod test;
 mod tidy;
 mod workspace;
 
@@ -24,30 +26,38 @@ usage: cargo xtask VERB
 
   setup                     get this machine ready to build lb, and as root to run it
   build [--release]         build lb (with --release: the one file to ship) and print where it is
-  check                     format, lints, documentation and house rules";
+  check                     format, lints, documentation and house rules
+  test [--full] [FILTER]    run every test that this machine can run (with --full: also the long ones)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
-        ["setup"] => setup::run(),
-        ["build"] => build::run(false),
-        ["build", "--release"] => build::run(true),
+        ["setup"] => setup::run().map(|()| true),
+        ["build"] => build::run(false).map(|()| true),
+        ["build", "--release"] => build::run(true).map(|()| true),
         ["check"] => check::run(),
+        ["test", wanted @ ..] => match test::Wanted::parse(wanted) {
+            Some(wanted) => test::run(&wanted),
+            None => return wrong_usage(),
+        },
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
-            Ok(())
+            Ok(true)
         }
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        _ => return wrong_usage(),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn wrong_usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
 }
