@@ -8,6 +8,7 @@
 //! - [`build`]: builds `lb`
 //! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
 //! - [`test`]: runs the tests and counts
+//! - [`demo`]: shows it all, with real traffic
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
 
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 mod build;
 mod check;
+mod demo;
 mod setup;
 mod shell;
 mod test;
@@ -27,7 +29,8 @@ usage: cargo xtask VERB
   setup                     get this machine ready to build lb, and as root to run it
   build [--release]         build lb (with --release: the one file to ship) and print where it is
   check                     format, lints, documentation and house rules
-  test [--full] [FILTER]    run every test that this machine can run (with --full: also the long ones)";
+  test [--full] [FILTER]    run every test that this machine can run (with --full: also the long ones)
+  demo [--keep]             show it all with real traffic (with --keep: leave it standing)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +44,8 @@ fn main() -> ExitCode {
             Some(wanted) => test::run(&wanted),
             None => return wrong_usage(),
         },
+        ["demo"] => demo::run(false).map(|()| true),
+        ["demo", "--keep"] => demo::run(true).map(|()| true),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(true)

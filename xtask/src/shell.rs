@@ -5,11 +5,12 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 pub use lb_lab::is_root;
 pub use lb_lab::program::output;
 use lb_lab::program::shown;
+use lb_lab::wait_until;
 
 /// Runs `work`, and says on standard error what it is and how long it took.
 pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -36,30 +37,20 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs `command`, and kills it with its children when it is not done within `limit`.
 pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("cannot run `{}`", shown(command)))?;
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            ensure!(status.success(), "`{}` failed: {status}", shown(command));
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let group = rustix::process::Pid::from_child(&child);
-            // The group may have ended between the look and the signal; then there is nothing to kill.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-            child.wait()?;
-            bail!(
-                "`{}` took longer than {} s",
-                shown(command),
-                limit.as_secs()
-            );
-        }
-        std::thread::sleep(Duration::from_millis(20));
+    let shown = shown(command);
+    let child = command.stdin(Stdio::null()).process_group(0).spawn();
+    let mut child = child.with_context(|| format!("cannot run `{shown}`"))?;
+    let what = format!("`{shown}` is done");
+    let ended = wait_until(&what, limit, || Ok(child.try_wait()?));
+    if ended.is_err() {
+        let group = rustix::process::Pid::from_child(&child);
+        // The group may have ended between the look and the signal; then there is nothing to kill.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        child.wait()?;
     }
+    let status = ended?;
+    ensure!(status.success(), "`{shown}` failed: {status}");
+    Ok(())
 }
 
 /// The cargo that started us.

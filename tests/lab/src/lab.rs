@@ -1,7 +1,9 @@
 //! A whole lab: planned, built, and taken down.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -11,6 +13,7 @@ use crate::layout::{Cabling, Hosts, Layout, Mode, VIP};
 use crate::netns::Netns;
 use crate::scratch::Scratch;
 use crate::server::{Content, Server, ServerKind};
+use crate::wait::wait_until;
 use crate::{bpffs, is_root, program};
 
 /// The port of the service.
@@ -236,16 +239,46 @@ impl Lab {
 
     /// Adds a service at the VIP and all servers as its backends, named as they are, through the command line.
     pub fn serve(&self, service: &str, check: &str) -> Result<()> {
+        for command in self.serve_commands(service, check) {
+            let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+            self.balancer.lb_ok(&arguments)?;
+        }
+        Ok(())
+    }
+
+    /// The commands, without the leading `lb`, by which [`Lab::serve`] does it.
+    pub fn serve_commands(&self, service: &str, check: &str) -> Vec<Vec<String>> {
         let vip = format!("{}/tcp", self.vip());
         let mode = self.plan.mode.as_str();
         let add = ["service", "add", service, "--vip", &vip];
-        self.balancer
-            .lb_ok(&[&add[..], &["--mode", mode, "--check", check]].concat())?;
-        for server in &self.servers {
+        let add = [&add[..], &["--mode", mode, "--check", check]].concat();
+        let backends = self.servers.iter().map(|server| {
             let name = format!("{service}/{}", server.name());
             let address = format!("{}:{}", server.address(), self.backend_port());
-            self.balancer.lb_ok(&["backend", "add", &name, &address])?;
-        }
-        Ok(())
+            vec!["backend".into(), "add".into(), name, address]
+        });
+        let mut commands = vec![add.into_iter().map(str::to_owned).collect()];
+        commands.extend(backends);
+        commands
+    }
+
+    /// Sends requests until every server has answered one; those that fail on the way do not count.
+    pub fn wait_until_all_serve(&self, limit: Duration) -> Result<()> {
+        let mut silent: BTreeSet<&str> = self.servers.iter().map(Server::name).collect();
+        let url = self.url("/");
+        let mut last_error = None;
+        let waited = wait_until("every server answers at the VIP", limit, || {
+            match self.client.get(&url) {
+                Ok(server) => {
+                    silent.remove(server.as_str());
+                }
+                Err(error) => last_error = Some(error),
+            }
+            Ok(silent.is_empty().then_some(()))
+        });
+        waited.with_context(|| match last_error {
+            Some(error) => format!("silent: {silent:?}; the last request that failed: {error:#}"),
+            None => format!("silent: {silent:?}"),
+        })
     }
 }
