@@ -1,0 +1,475 @@
+//! The structs that lie in the maps, shared by the programs and the daemon.
+//!
+//! A change to anything here that an old program or an old daemon would misread needs a new [`ABI_VERSION`]. No struct has
+//! implicit padding; sizes are asserted.
+
+/// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
+pub const ABI_VERSION: u32 = 1;
+
+/// Identifier of no backend. A slot that holds it has nobody to send to.
+pub const NO_BACKEND: u32 = 0;
+
+/// Bits of a backend's identifier in a [`Slot`] and in a flow's value.
+pub const BACKEND_BITS: u32 = 24;
+
+/// Load-time switch: write what was decided about each packet to the trace record.
+pub const FEATURE_TRACE: u32 = 1 << 0;
+
+/// IP protocol numbers that a service can have (IANA protocol numbers).
+pub mod protocol {
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+}
+
+/// How a packet reaches its backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Mode {
+    /// Destination rewritten, client address kept.
+    Nat = 1,
+    /// Source and destination rewritten.
+    Fullnat = 2,
+    /// Destination MAC rewritten.
+    L2 = 3,
+    /// Outer IPv4 header (RFC 2003).
+    Ipip = 4,
+}
+
+impl Mode {
+    /// The mode with this number in a map, if there is one.
+    #[inline(always)]
+    pub const fn from_u8(mode: u8) -> Option<Self> {
+        match mode {
+            1 => Some(Self::Nat),
+            2 => Some(Self::Fullnat),
+            3 => Some(Self::L2),
+            4 => Some(Self::Ipip),
+            _ => None,
+        }
+    }
+}
+
+/// Key of the services' map: what a client connects to. 8 bytes.
+///
+/// Port 0 with protocol 0 is the *address marker*: it says that some service uses this address, for packets whose ports
+/// cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct VipKey {
+    /// Address as in the packet.
+    pub address: u32,
+    /// Port as in the packet.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    pub reserved: u8,
+}
+
+/// A service, found by its [`VipKey`]. 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Service {
+    /// Number of the service, index of its counters; 16 bits at most, 0 is none (the address marker).
+    pub id: u32,
+    /// First slot of its table in the slots' array.
+    pub table_base: u32,
+    /// Number of slots; a prime.
+    pub table_size: u32,
+    /// Bits of [`service_flags`].
+    pub flags: u32,
+}
+
+/// Flags of a [`Service`].
+pub mod service_flags {
+    /// The flow table decides before the slot does: `fullnat`.
+    pub const FLOW_TABLE: u32 = 1 << 0;
+    /// Where the number of the service's [`super::Mode`] begins, for a daemon that adopts it.
+    pub const MODE_SHIFT: u32 = 8;
+}
+
+/// The address of a service by the service's number: what the way back writes as the source. 24 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Vip {
+    /// Address as in the packet; IPv4 in the first word.
+    pub address: [u32; 4],
+    /// Port as in the packet.
+    pub port: u16,
+    /// IP protocol number; 0: no such service.
+    pub protocol: u8,
+    pub reserved: [u8; 5],
+}
+
+/// One entry of a service's table, one 64-bit word so that it changes in one store:
+/// `spare:8 | state:8 | previous:24 | current:24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Slot(pub u64);
+
+/// State of a [`Slot`].
+pub mod slot_state {
+    pub const STABLE: u8 = 0;
+}
+
+impl Slot {
+    /// A slot that belongs to `backend` and has not changed hands.
+    #[inline(always)]
+    pub const fn stable(backend: u32) -> Self {
+        Self((backend & 0xff_ffff) as u64)
+    }
+    /// Identifier of the backend that new flows go to.
+    #[inline(always)]
+    pub const fn current(self) -> u32 {
+        (self.0 & 0xff_ffff) as u32
+    }
+    /// Identifier of the backend that the slot belonged to before.
+    #[inline(always)]
+    pub const fn previous(self) -> u32 {
+        ((self.0 >> 24) & 0xff_ffff) as u32
+    }
+    /// One of [`slot_state`].
+    #[inline(always)]
+    pub const fn state(self) -> u8 {
+        ((self.0 >> 48) & 0xff) as u8
+    }
+}
+
+/// Flags of a [`Backend`].
+pub mod backend_flags {
+    /// Flows that belong to this backend go on; without it they are void.
+    pub const ALIVE: u8 = 1 << 0;
+}
+
+/// A backend with everything a packet to it needs: one cache line.
+///
+/// `ethernet` with `egress` is the next hop. The daemon changes it in place, word by word; whoever reads meanwhile sees for
+/// some nanoseconds an old word beside a new one, which costs at most the packets of that instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Backend {
+    /// The first twelve bytes of a frame to it, destination and source MAC, as three words in memory order.
+    pub ethernet: [u32; 3],
+    /// Index of the interface to send from; 0: the next hop is not known.
+    pub egress: u32,
+    /// Its address, or the tunnel's far end, as in the packet; IPv4 in the first word.
+    pub address: [u32; 4],
+    /// Source of the outer header, as in the packet; IPv4 in the first word.
+    pub source: [u32; 4],
+    /// Its port as in the packet; the tunnel and `l2` modes leave the packet's as it is.
+    pub port: u16,
+    /// A [`Mode`].
+    pub mode: u8,
+    /// [`backend_flags`].
+    pub flags: u8,
+    /// One's complement sum of the outer IPv4 header but for its length and type of service, folded, not inverted.
+    pub outer_sum: u16,
+    /// Largest packet, from the IP header on, that the next hop's link takes, in bytes.
+    pub mtu: u16,
+    /// The service it belongs to.
+    pub service: u16,
+    /// `fullnat`: number of the first source address it may use.
+    pub source_first: u16,
+    /// `fullnat`: how many source addresses from there on.
+    pub source_count: u16,
+    /// IP protocol number of its service.
+    pub protocol: u8,
+    pub reserved: u8,
+}
+
+/// Key of the way back of `nat`: a backend as a packet's source. 8 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct BackKey {
+    /// Address as in the packet.
+    pub address: u32,
+    /// Port as in the packet.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    pub reserved: u8,
+}
+
+/// The way back of `nat`: which backend of which service sent the packet. 8 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Back {
+    pub backend: u32,
+    pub service: u32,
+}
+
+/// Key of the routes to clients: an IPv4 prefix, longest match. 8 bytes, the kernel's `bpf_lpm_trie_key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct RouteKey {
+    /// Length of the prefix in bits, host order.
+    pub prefix_len: u32,
+    /// Address as in the packet.
+    pub address: u32,
+}
+
+/// Where packets to clients go, the way back of the NAT modes. 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Hop {
+    /// As in [`Backend::ethernet`].
+    pub ethernet: [u32; 3],
+    /// Index of the interface to send from; 0: the mirror of the routes does not know, ask the kernel's FIB.
+    pub egress: u32,
+}
+
+/// Words of the flow table of `fullnat` and of the ports: a key that is free when 0, and a value that is published when not 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct FlowEntry {
+    /// A [`FlowKey`]; 0 is free.
+    pub key: u64,
+    /// A [`FlowValue`]; 0 while the entry is being made or being deleted.
+    pub value: u64,
+}
+
+/// Entries of a [`Bucket`].
+pub const BUCKET_ENTRIES: usize = 4;
+
+/// Candidates for one flow hash: one cache line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Bucket {
+    pub entries: [FlowEntry; BUCKET_ENTRIES],
+}
+
+/// Who a flow is: `client address:32 | client port:16 | service:16`, the first two as in the packet. Never 0: no client has
+/// the address 0.0.0.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct FlowKey(pub u64);
+
+impl FlowKey {
+    #[inline(always)]
+    pub const fn new(client: u32, client_port: u16, service: u16) -> Self {
+        Self((client as u64) << 32 | (client_port as u64) << 16 | service as u64)
+    }
+    /// Client's address as in the packet.
+    #[inline(always)]
+    pub const fn client(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+    /// Client's port as in the packet.
+    #[inline(always)]
+    pub const fn client_port(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+    #[inline(always)]
+    pub const fn service(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+/// How far one direction of a flow has come, as seen in its packets. The order is that of a flow's life.
+pub mod flow_state {
+    /// A SYN, nothing since.
+    pub const EMBRYONIC: u8 = 0;
+    /// Anything after the SYN; UDP from its first packet.
+    pub const ESTABLISHED: u8 = 1;
+    /// FIN seen.
+    pub const FIN: u8 = 2;
+    /// RST seen.
+    pub const RST: u8 = 3;
+}
+
+/// Where a flow goes: `index:22 | backend:24 | state:2 | stamp:16`.
+///
+/// In the flow table the index says which source address and port the flow holds; in the ports' array, where the entry's own
+/// place says that, it is [`FlowValue::PUBLISHED`], so that no value is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct FlowValue(pub u64);
+
+impl FlowValue {
+    /// Index of a value in the ports' array.
+    pub const PUBLISHED: u32 = (1 << 22) - 1;
+
+    #[inline(always)]
+    pub const fn new(index: u32, backend: u32, state: u8, stamp: u16) -> Self {
+        Self(
+            ((index & 0x3f_ffff) as u64) << 42
+                | ((backend & 0xff_ffff) as u64) << 18
+                | ((state & 3) as u64) << 16
+                | stamp as u64,
+        )
+    }
+    /// `source address number * 65536 + source port`, the port in host order.
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        (self.0 >> 42) as u32
+    }
+    #[inline(always)]
+    pub const fn backend(self) -> u32 {
+        ((self.0 >> 18) & 0xff_ffff) as u32
+    }
+    /// One of [`flow_state`].
+    #[inline(always)]
+    pub const fn state(self) -> u8 {
+        ((self.0 >> 16) & 3) as u8
+    }
+    /// When a packet of the flow was last seen: the clock of [`crate::maps::CLOCK`], modulo 2^16.
+    #[inline(always)]
+    pub const fn stamp(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+/// Most source addresses of `fullnat`: their number has to fit into [`FlowValue::index`] beside the port, the last is taken
+/// by [`FlowValue::PUBLISHED`].
+pub const MAX_SOURCES: u32 = 63;
+
+/// Ports of one source address.
+pub const PORTS_PER_SOURCE: u32 = 65536;
+
+/// The queue of free ports of one source address: the program takes at `head`, the daemon returns at `tail`. Both only grow;
+/// the place in the ring is their value modulo [`PORTS_PER_SOURCE`]. Each on a cache line of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct PortQueue {
+    pub head: u64,
+    pub reserved_head: [u64; 7],
+    pub tail: u64,
+    pub reserved_tail: [u64; 7],
+}
+
+/// Counters of a service, per CPU. 48 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ServiceCounters {
+    /// Packets sent to a backend.
+    pub packets: u64,
+    /// Their bytes as received, from the Ethernet header on.
+    pub bytes: u64,
+    /// TCP SYNs sent to a backend, and new UDP flows where the mode knows them.
+    pub new_flows: u64,
+    /// Packets sent back to clients through the balancer.
+    pub back_packets: u64,
+    /// Their bytes as received, from the Ethernet header on.
+    pub back_bytes: u64,
+    pub reserved: u64,
+}
+
+/// Counters of a backend, per CPU. 32 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct BackendCounters {
+    pub packets: u64,
+    pub bytes: u64,
+    pub new_flows: u64,
+    pub reserved: u64,
+}
+
+/// What a map set is made with; written once when it is created and read by every daemon that adopts it. 64 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Meta {
+    /// [`ABI_VERSION`]; 0 while the set is being made.
+    pub abi_version: u32,
+    pub reserved: u32,
+    /// Key of the flow hash.
+    pub hash_key: [u64; 2],
+    /// Secret seed of the flow table's hash.
+    pub flow_seed: u64,
+    /// Unix time of creation, seconds.
+    pub created: u64,
+    pub reserved_tail: [u64; 3],
+}
+
+/// What was decided about the last packet, written only with [`FEATURE_TRACE`]. 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Trace {
+    /// The slot that was read.
+    pub slot: u64,
+    /// Index of that slot in its table.
+    pub slot_index: u32,
+    /// The service found; 0: none.
+    pub service: u32,
+    /// The backend that the packet goes to, or comes from on the way back; 0: none.
+    pub backend: u32,
+    /// Bits of [`trace_flags`].
+    pub flags: u32,
+    pub reserved: u64,
+}
+
+/// Flags of a [`Trace`].
+pub mod trace_flags {
+    /// `slot` and `slot_index` are set: the packet was steered by its slot.
+    pub const SLOT: u32 = 1 << 0;
+    /// The packet is on its way back to a client.
+    pub const BACK: u32 = 1 << 1;
+    /// The packet's flow was found in the flow table.
+    pub const FLOW: u32 = 1 << 2;
+}
+
+macro_rules! assert_layout {
+    ($($t:ty: $size:literal, $align:literal;)*) => {
+        $(const _: () = assert!(core::mem::size_of::<$t>() == $size && core::mem::align_of::<$t>() == $align);)*
+        $(
+            // SAFETY: repr(C), no implicit padding (the size above is the sum of its fields), valid for every bit pattern.
+            #[cfg(feature = "user")]
+            unsafe impl aya::Pod for $t {}
+        )*
+    };
+}
+
+assert_layout! {
+    VipKey: 8, 4;
+    Service: 16, 4;
+    Vip: 24, 4;
+    Slot: 8, 8;
+    Backend: 64, 64;
+    BackKey: 8, 4;
+    Back: 8, 4;
+    RouteKey: 8, 4;
+    Hop: 16, 4;
+    FlowEntry: 16, 16;
+    Bucket: 64, 64;
+    PortQueue: 128, 64;
+    ServiceCounters: 48, 8;
+    BackendCounters: 32, 8;
+    Meta: 64, 8;
+    Trace: 32, 8;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slot_keeps_its_backend() {
+        let slot = Slot::stable(0xabcdef);
+        assert_eq!(
+            (slot.current(), slot.previous(), slot.state()),
+            (0xabcdef, 0, slot_state::STABLE)
+        );
+    }
+
+    #[test]
+    fn flow_value_keeps_its_fields() {
+        let value = FlowValue::new(62 << 16 | 65535, 0xff_fffe, flow_state::FIN, 0xfffe);
+        assert_eq!(value.index(), 62 << 16 | 65535);
+        assert_eq!(value.backend(), 0xff_fffe);
+        assert_eq!(value.state(), flow_state::FIN);
+        assert_eq!(value.stamp(), 0xfffe);
+    }
+
+    #[test]
+    fn a_value_of_the_ports_array_is_never_zero_and_no_source_has_its_index() {
+        assert_ne!(FlowValue::new(FlowValue::PUBLISHED, 0, 0, 0).0, 0);
+        assert!(MAX_SOURCES * PORTS_PER_SOURCE <= FlowValue::PUBLISHED);
+    }
+
+    #[test]
+    fn flow_key_keeps_its_fields() {
+        let key = FlowKey::new(0x0100_000a, 0x5000, 0xffff);
+        assert_eq!(
+            (key.client(), key.client_port(), key.service()),
+            (0x0100_000a, 0x5000, 0xffff)
+        );
+    }
+}

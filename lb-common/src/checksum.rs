@@ -1,0 +1,98 @@
+//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+//!
+//! A one's complement sum is the same in either byte order as long as all its words are taken in the same one (RFC 1071,
+//! section 2 B). So everything here works on words *as in the packet*, without swapping bytes, and gives words as in the packet.
+//!
+//! `HC' = ~(~HC + ~m + m')` (RFC 1624, equation 3), where `m` is the old value of a 16-bit field and `m'` the new one. It
+//! never gives `-0` where the plain sum would not, unlike equation 4. Several fields are summed first: 32 bits hold the
+//! carries of 65,536 words.
+
+/// Folds the carries of a sum into 16 bits.
+#[inline(always)]
+pub const fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// What replacing `old` by `new` adds to the inverted checksum: one 16-bit field.
+#[inline(always)]
+pub const fn change16(old: u16, new: u16) -> u32 {
+    (!old) as u32 + new as u32
+}
+
+/// What replacing `old` by `new` adds to the inverted checksum: two adjoining fields.
+#[inline(always)]
+pub const fn change32(old: u32, new: u32) -> u32 {
+    let not = !old;
+    (not & 0xffff) + (not >> 16) + (new & 0xffff) + (new >> 16)
+}
+
+/// A checksum after its packet changed by `change`, the sum of [`change16`] and [`change32`] of all fields that changed.
+#[inline(always)]
+pub const fn update(checksum: u16, change: u32) -> u16 {
+    !fold((!checksum) as u32 + change)
+}
+
+/// One's complement sum of the two halves of a word, to be added up and folded.
+#[inline(always)]
+pub const fn halves(word: u32) -> u32 {
+    (word & 0xffff) + (word >> 16)
+}
+
+/// One's complement sum of bytes, folded, not inverted; a last odd byte is padded with zero (RFC 1071). For the daemon and
+/// the tests: the programs never walk a packet.
+pub fn sum(bytes: &[u8]) -> u16 {
+    let mut total = 0u64;
+    for pair in bytes.chunks(2) {
+        total += u16::from_ne_bytes([pair[0], *pair.get(1).unwrap_or(&0)]) as u64;
+    }
+    while total > 0xffff {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    total as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 1071, section 3: words 0001 f203 f4f5 f6f7 sum to ddf2 (carries folded).
+    #[test]
+    fn sum_of_the_example_in_rfc_1071() {
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(sum(&bytes).to_ne_bytes(), [0xdd, 0xf2]);
+    }
+
+    /// The example of RFC 1624, section 4: checksum dd2f, a field that goes from 5555 to 3285 gives 0000.
+    #[test]
+    fn update_of_the_example_in_rfc_1624() {
+        let be = |v: u16| u16::from_ne_bytes(v.to_be_bytes());
+        assert_eq!(update(be(0xdd2f), change16(be(0x5555), be(0x3285))), be(0x0000));
+    }
+
+    #[test]
+    fn incremental_equals_whole() {
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for _ in 0..20_000 {
+            let mut packet = [0u8; 24];
+            for chunk in packet.chunks_mut(8) {
+                chunk.copy_from_slice(&next().to_ne_bytes());
+            }
+            let before = !sum(&packet);
+            let word = next() as u32;
+            let half = next() as u16;
+            let old_word = u32::from_ne_bytes(packet[4..8].try_into().unwrap());
+            let old_half = u16::from_ne_bytes(packet[8..10].try_into().unwrap());
+            packet[4..8].copy_from_slice(&word.to_ne_bytes());
+            packet[8..10].copy_from_slice(&half.to_ne_bytes());
+            let after = update(before, change32(old_word, word) + change16(old_half, half));
+            assert_eq!(fold(sum(&packet) as u32 + after as u32), 0xffff);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Rules that hold between the parts of a document.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use super::service::Draft;
+use super::{Findings, Table};
+use crate::core::config::words::{Wrong, wrong};
+use crate::core::model::{Mode, Node, Protocol, Vip, mode_name};
+
+pub fn check(services: &[Draft], node: &Node, findings: &mut Findings) {
+    names(services, findings);
+    vips(services, findings);
+    for service in services {
+        backends(service, findings);
+    }
+    nat_ways_back(services, findings);
+    capacities(services, node, findings);
+}
+
+fn names(services: &[Draft], findings: &mut Findings) {
+    let mut seen = HashMap::new();
+    for service in services {
+        let Some(name) = service.name.as_deref() else { continue };
+        if seen.insert(name, ()).is_some() {
+            let what = "another service has this name already";
+            findings.error(
+                &service.table,
+                "name",
+                Wrong {
+                    what: what.to_owned(),
+                    help: "rename one of them".to_owned(),
+                },
+            );
+        }
+    }
+}
+
+fn vips(services: &[Draft], findings: &mut Findings) {
+    let mut seen: HashMap<Vip, &Table> = HashMap::new();
+    for service in services {
+        let Some(vip) = service.vip else { continue };
+        if let Some(other) = seen.get(&vip) {
+            let what = format!("{vip} is taken by {}", other.subject);
+            let help = "use another port, or add the backends there";
+            findings.take(&service.table, "address", wrong::<()>(what, help));
+        } else {
+            seen.insert(vip, &service.table);
+        }
+    }
+}
+
+/// Whether packets to a backend get its port: where they do not, backends differ by address alone.
+fn rewrites_port(mode: Mode) -> bool {
+    matches!(mode, Mode::Nat | Mode::Fullnat)
+}
+
+fn backends(service: &Draft, findings: &mut Findings) {
+    let mut names: HashMap<&str, ()> = HashMap::new();
+    let mut places: HashMap<(Ipv4Addr, u16), &str> = HashMap::new();
+    for draft in &service.backends {
+        let Some(backend) = &draft.backend else { continue };
+        let table = &draft.table;
+        if names.insert(&backend.name, ()).is_some() {
+            let help = "give each backend a name of its own";
+            findings.take(
+                table,
+                "name",
+                wrong::<()>("the service has a backend of this name already", help),
+            );
+            continue;
+        }
+        if backend
+            .name
+            .parse::<Ipv4Addr>()
+            .is_ok_and(|named| named != backend.address)
+        {
+            let what = "its name is an address, but not its own";
+            findings.take(table, "name", wrong::<()>(what, "give it another name, or none"));
+        }
+        let Some((mode, vip)) = service.mode.zip(service.vip) else {
+            continue;
+        };
+        let port = if rewrites_port(mode) { backend.port } else { 0 };
+        if let Some(other) = places.insert((backend.address, port), &backend.name) {
+            let place = place(backend.address, port);
+            let what = format!("{place} is backend {other} already");
+            findings.take(
+                table,
+                "address",
+                wrong::<()>(what, "remove one of them, and give the other more weight"),
+            );
+        }
+        if backend.address == vip.address && (port == 0 || port == vip.port) {
+            let what = format!("{} is the VIP itself", place(backend.address, port));
+            findings.take(table, "address", wrong::<()>(what, "give the address of a server"));
+        }
+        if draft.own_port && !rewrites_port(mode) && backend.port != vip.port {
+            let what = format!(
+                "port {} is only where it is checked: mode {} leaves the port of packets, {}, as it is",
+                backend.port,
+                mode_name(mode),
+                vip.port
+            );
+            findings.warn(
+                table,
+                "port",
+                &what,
+                "leave it out, and give check.port if checks go elsewhere",
+            );
+        }
+    }
+}
+
+fn place(address: Ipv4Addr, port: u16) -> String {
+    if port == 0 {
+        address.to_string()
+    } else {
+        format!("{address}:{port}")
+    }
+}
+
+/// In `nat` the way back knows a packet by its source alone, which must therefore belong to one VIP.
+fn nat_ways_back(services: &[Draft], findings: &mut Findings) {
+    let mut seen: HashMap<(Ipv4Addr, u16, Protocol), (usize, &Table)> = HashMap::new();
+    for (index, service) in services.iter().enumerate() {
+        let Some(vip) = service.vip.filter(|_| service.mode == Some(Mode::Nat)) else {
+            continue;
+        };
+        for draft in &service.backends {
+            let Some(backend) = &draft.backend else { continue };
+            let key = (backend.address, backend.port, vip.protocol);
+            let (owner, other) = *seen.entry(key).or_insert((index, &draft.table));
+            if owner != index {
+                let place = place(backend.address, backend.port);
+                let what = format!(
+                    "{place} is {} already, and in mode nat the way back could not tell them apart",
+                    other.subject
+                );
+                findings.take(
+                    &draft.table,
+                    "address",
+                    wrong::<()>(what, "use another port, or mode fullnat"),
+                );
+            }
+        }
+    }
+}
+
+fn capacities(services: &[Draft], node: &Node, findings: &mut Findings) {
+    let limits = node.limits;
+    let top = Table::new("", "");
+    let backends: usize = services.iter().map(|service| service.backends.len()).sum();
+    let slots: u64 = services
+        .iter()
+        .filter_map(|service| service.table_size)
+        .map(u64::from)
+        .sum();
+    let all = [
+        ("services", services.len() as u64, limits.services),
+        ("backends", backends as u64, limits.backends),
+    ];
+    for (key, count, limit) in all {
+        if count > u64::from(limit) {
+            let what = format!("{count} {key} are more than node.limits.{key} = {limit}");
+            findings.take(
+                &top,
+                "service",
+                wrong::<()>(what, format!("set node.limits.{key} = {count} or more")),
+            );
+        }
+    }
+    if slots > u64::from(limits.slots) {
+        let what = format!(
+            "the tables have {slots} slots together, more than node.limits.slots = {}",
+            limits.slots
+        );
+        let help = format!("set node.limits.slots = {slots} or more, or a smaller table_size");
+        findings.take(&top, "service", wrong::<()>(what, help));
+    }
+}
