@@ -26,9 +26,7 @@ pub fn dev() -> Result<PathBuf> {
 fn release_lb() -> Result<PathBuf> {
     setup::for_build()?;
     let arguments = ["build", "--release", "--package", "lb-userspace"];
-    shell::step("building for release", || {
-        shell::run(cargo().args(arguments))
-    })?;
+    shell::step("building for release", || shell::run(cargo().args(arguments)))?;
     binary("release")
 }
 

@@ -67,10 +67,12 @@ fn clippy_bpf(toolchain: &Toolchain) -> Result<()> {
     shell::run(&mut clippy)
 }
 
+/// For those who work on it: with what is private, to which a module's layout may link.
 fn documentation() -> Result<()> {
     let mut doc = cargo();
-    doc.args(["doc", "--quiet", "--no-deps"]);
-    shell::run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
+    doc.args(["doc", "--quiet", "--no-deps", "--document-private-items"]);
+    doc.env("RUSTDOCFLAGS", "-Dwarnings -Arustdoc::private_intra_doc_links");
+    shell::run(&mut doc)
 }
 
 fn house_rules() -> Result<()> {

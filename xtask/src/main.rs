@@ -7,7 +7,7 @@
 //! - [`setup`]: gets a machine ready to build, and to run what was built
 //! - [`build`]: builds `lb`
 //! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
-//! - [`test`]: runs the tests and counts
+//! - [`mod@test`]: runs the tests and counts
 //! - [`demo`]: shows it all, with real traffic
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took

@@ -64,10 +64,7 @@ pub fn has_program(name: &str) -> bool {
 }
 
 /// Joins `arguments` to a command, for calls that are easier to read on one line.
-pub fn program<S: AsRef<OsStr>>(
-    name: impl AsRef<OsStr>,
-    arguments: impl IntoIterator<Item = S>,
-) -> Command {
+pub fn program<S: AsRef<OsStr>>(name: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(name);
     command.args(arguments);
     command

@@ -8,11 +8,9 @@ use crate::shell::{self, cargo};
 
 /// The root of the workspace, as an absolute path.
 pub fn root() -> PathBuf {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    manifest
-        .parent()
-        .map_or_else(|| manifest.clone(), Path::to_path_buf)
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    manifest.parent().map_or_else(|| manifest.clone(), Path::to_path_buf)
 }
 
 /// Where the tools live that a build needs and the machine does not have.
@@ -28,13 +26,7 @@ pub fn tools() -> PathBuf {
 /// Cargo's target directory, by asking cargo: a variable or a configuration file may have moved it.
 pub fn target() -> Result<PathBuf> {
     let mut metadata = cargo();
-    metadata.args([
-        "metadata",
-        "--no-deps",
-        "--offline",
-        "--format-version",
-        "1",
-    ]);
+    metadata.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
     let text = shell::output(metadata.current_dir(root()))?;
     json_string(&text, "target_directory")
         .map(PathBuf::from)

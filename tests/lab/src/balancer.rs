@@ -102,14 +102,8 @@ impl Balancer {
         for device in self.devices {
             command.args(["--attach", device]);
         }
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_file())?;
-        command
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .stdin(Stdio::null());
+        let log = File::options().create(true).append(true).open(self.log_file())?;
+        command.stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
         self.was_started = true;
         let daemon = Process::spawn(command, self.is_kept)?;
         let daemon = self.daemon.insert(daemon);

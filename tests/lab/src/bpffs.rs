@@ -8,9 +8,8 @@ pub const MOUNT_POINT: &str = "/sys/fs/bpf";
 
 /// Whether the bpffs is mounted at its usual place.
 pub fn is_mounted() -> Result<bool> {
-    let stat = rustix::fs::statfs(MOUNT_POINT).with_context(|| {
-        format!("{MOUNT_POINT} cannot be read; is this kernel built with BPF and sysfs mounted?")
-    })?;
+    let stat = rustix::fs::statfs(MOUNT_POINT)
+        .with_context(|| format!("{MOUNT_POINT} cannot be read; is this kernel built with BPF and sysfs mounted?"))?;
     Ok(stat.f_type == libc::BPF_FS_MAGIC)
 }
 

@@ -61,10 +61,7 @@ impl Plan {
 
     /// Which program serves; nginx where it is installed, if not said.
     pub fn server_kind(self, server_kind: ServerKind) -> Self {
-        Self {
-            server_kind,
-            ..self
-        }
+        Self { server_kind, ..self }
     }
 
     /// What the servers serve.
@@ -82,10 +79,7 @@ impl Plan {
 
     /// The lab stays when it is dropped, and when this process ends; the next one with [`crate::clear_kept`] removes it.
     pub fn kept(self) -> Self {
-        Self {
-            is_kept: true,
-            ..self
-        }
+        Self { is_kept: true, ..self }
     }
 
     /// Builds it: hosts, cables, programs, and servers that answer. The balancer's daemon is for the caller to start.

@@ -170,9 +170,7 @@ impl Cabling {
     fn bridge(&self, hosts: &Hosts) -> Result<()> {
         let mut lines = vec![
             "link set lo up".to_owned(),
-            format!(
-                "link add name {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
-            ),
+            format!("link add name {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"),
             format!("link set {BRIDGE} up"),
         ];
         let inside = self.layout.balancer_devices().len() - 1;
@@ -190,9 +188,7 @@ impl Cabling {
         let mtu = self.fabric_mtu_bytes();
         let host = host.name();
         [
-            format!(
-                "link add name {port} mtu {mtu} type veth peer name {device} mtu {mtu} netns {host}"
-            ),
+            format!("link add name {port} mtu {mtu} type veth peer name {device} mtu {mtu} netns {host}"),
             format!("link set {port} master {BRIDGE} up"),
         ]
     }
@@ -208,9 +204,7 @@ impl Cabling {
         let mut lines = vec!["link set lo up".to_owned()];
         if self.layout == Layout::TwoArmed {
             let balancer = hosts.balancer.name();
-            lines.push(format!(
-                "link add name eth0 type veth peer name eth0 netns {balancer}"
-            ));
+            lines.push(format!("link add name eth0 type veth peer name eth0 netns {balancer}"));
         }
         lines.extend([
             format!("link set eth0 mtu {MTU_BYTES}"),

@@ -22,7 +22,7 @@
 //! - [`netns`], [`link`], [`process`]: what hosts are made of
 //! - [`client`], [`server`], [`balancer`]: what runs on them; [`pattern`] is the content that is sent about
 //! - [`scratch`]: the files of a lab, and clearing away what is left of others
-//! - [`skip`]: tests that cannot run here
+//! - [`mod@skip`]: tests that cannot run here
 //! - [`bpffs`], [`program`]: what a lab needs of the machine
 
 pub mod balancer;

@@ -68,10 +68,7 @@ impl Netns {
     }
 
     /// Starts a thread in the namespace.
-    pub fn spawn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<JoinHandle<Result<T>>> {
+    pub fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<Result<T>>> {
         let fd = self.fd.try_clone()?;
         let inside = move || {
             enter(fd.as_fd())?;
@@ -96,8 +93,7 @@ impl Netns {
         self.run(|| {
             for (key, value) in settings {
                 let path = Path::new("/proc/sys").join(key);
-                std::fs::write(&path, value)
-                    .with_context(|| format!("cannot set {} to {value}", path.display()))?;
+                std::fs::write(&path, value).with_context(|| format!("cannot set {} to {value}", path.display()))?;
             }
             Ok(())
         })
@@ -128,8 +124,7 @@ pub fn remove(name: &str) {
 /// Moves this thread, which is about to end, into a new namespace and binds that to `path`.
 fn bind_new(path: &Path) -> Result<()> {
     // SAFETY: a new network namespace leaves this thread's files and memory as they are.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }
-        .context("unshare; are you root?")?;
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.context("unshare; are you root?")?;
     rustix::mount::mount_bind("/proc/thread-self/ns/net", path)
         .with_context(|| format!("cannot bind it to {}", path.display()))
 }

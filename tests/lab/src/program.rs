@@ -47,9 +47,7 @@ pub fn built(name: &str) -> Result<PathBuf> {
 /// Runs `command` and returns what it wrote to standard output.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run `{shown}`"))?;
+    let output = command.output().with_context(|| format!("cannot run `{shown}`"))?;
     ensure!(
         output.status.success(),
         "`{shown}` failed: {}: {}",
@@ -62,8 +60,5 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// A command as one would type it.
 pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }

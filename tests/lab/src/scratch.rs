@@ -67,11 +67,7 @@ pub fn clear_kept() {
 
 /// Clears away what is left of labs whose process is dead. What cannot be removed is being removed by another.
 fn clear(also_kept: bool) {
-    let places = [
-        netns::DIRECTORY.into(),
-        std::env::temp_dir(),
-        bpffs::MOUNT_POINT.into(),
-    ];
+    let places = [netns::DIRECTORY.into(), std::env::temp_dir(), bpffs::MOUNT_POINT.into()];
     let names: BTreeSet<String> = places.iter().flat_map(|place| names_in(place)).collect();
     for name in &names {
         let Some((lab, owner)) = lab_and_owner(name) else {
@@ -133,9 +129,7 @@ fn kill_all_in(path: &Path) {
             continue;
         };
         let theirs = std::fs::metadata(format!("/proc/{id}/ns/net"));
-        if theirs
-            .is_ok_and(|theirs| (theirs.dev(), theirs.ino()) == (namespace.dev(), namespace.ino()))
-        {
+        if theirs.is_ok_and(|theirs| (theirs.dev(), theirs.ino()) == (namespace.dev(), namespace.ino())) {
             // It may have ended since.
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }

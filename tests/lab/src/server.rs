@@ -180,8 +180,7 @@ fn big_file(server: &Path, bytes: u64) -> Result<PathBuf> {
     let big = lab.join("big");
     if !big.exists() {
         let mut file = File::create(&big)?;
-        std::io::copy(&mut Pattern::new(bytes), &mut file)
-            .context("writing the content of /big")?;
+        std::io::copy(&mut Pattern::new(bytes), &mut file).context("writing the content of /big")?;
     }
     Ok(big)
 }

@@ -8,11 +8,7 @@ use anyhow::{Context as _, Result, bail};
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Looks until `is_so` finds something, or fails, or `limit` is over; returns what it found.
-pub fn wait_until<T>(
-    what: &str,
-    limit: Duration,
-    mut is_so: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
+pub fn wait_until<T>(what: &str, limit: Duration, mut is_so: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = is_so().with_context(|| format!("waiting until {what}"))? {
@@ -40,9 +36,7 @@ mod tests {
         assert_eq!(wait_until("three", limit, third_look).unwrap(), 3);
         let never = wait_until("never", Duration::ZERO, || Ok(None::<()>));
         assert!(never.unwrap_err().to_string().contains("until never"));
-        let failed = wait_until("x", limit, || {
-            Err::<Option<()>, _>(anyhow::anyhow!("broken"))
-        });
+        let failed = wait_until("x", limit, || Err::<Option<()>, _>(anyhow::anyhow!("broken")));
         assert!(failed.is_err());
     }
 }

@@ -34,10 +34,7 @@ fn everything_works(kind: ServerKind) -> Result<()> {
     let big = format!("http://{first}/big");
     lab.client.download(&big, BIG_BYTES)?;
     let too_short = lab.client.download(&big, BIG_BYTES + 1).unwrap_err();
-    assert!(
-        format!("{too_short:#}").contains("ended after"),
-        "{too_short:#}"
-    );
+    assert!(format!("{too_short:#}").contains("ended after"), "{too_short:#}");
 
     let mut held = lab.client.hold(SocketAddrV4::new(first, 80), 20)?;
     for _ in 0..2 {
@@ -45,9 +42,7 @@ fn everything_works(kind: ServerKind) -> Result<()> {
             assert_eq!(answer?, "server-1");
         }
     }
-    let slow = lab
-        .client
-        .start_download(&big, BIG_BYTES, Some(BIG_BYTES / 6))?;
+    let slow = lab.client.start_download(&big, BIG_BYTES, Some(BIG_BYTES / 6))?;
     let some = || Ok((slow.received() > 0).then_some(()));
     wait_until("the download moves", Duration::from_secs(10), some)?;
     lab.servers[0].kill9()?;
@@ -98,17 +93,10 @@ fn nothing_is_left_of_a_lab() -> Result<()> {
     let name = lab.name().to_owned();
     assert!(lab.client.netns().path().exists());
     drop(lab);
-    for dir in [
-        "/run/netns",
-        "/sys/fs/bpf",
-        &std::env::temp_dir().to_string_lossy(),
-    ] {
+    for dir in ["/run/netns", "/sys/fs/bpf", &std::env::temp_dir().to_string_lossy()] {
         for entry in std::fs::read_dir(dir)? {
             let left = entry?.file_name().to_string_lossy().into_owned();
-            assert!(
-                !left.starts_with(&format!("{name}-")) && left != name,
-                "{dir}/{left}"
-            );
+            assert!(!left.starts_with(&format!("{name}-")) && left != name, "{dir}/{left}");
         }
     }
     Ok(())

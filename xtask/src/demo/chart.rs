@@ -48,10 +48,7 @@ mod tests {
         let counts = BTreeMap::from([("server-1", 100), ("server-2", 50), ("s3", 0)]);
         let bars = bars(&counts);
         let hashes = |n: usize| bars[n].matches('#').count();
-        assert_eq!(
-            (hashes(0), hashes(1), hashes(2)),
-            (0, BAR_WIDTH, BAR_WIDTH / 2)
-        );
+        assert_eq!((hashes(0), hashes(1), hashes(2)), (0, BAR_WIDTH, BAR_WIDTH / 2));
         assert!(bars[1].ends_with("100  66.7 %"), "{}", bars[1]);
         let widths = bars.iter().map(String::len);
         assert!(widths.into_iter().all(|width| width == bars[0].len()));

@@ -43,10 +43,7 @@ pub fn run(is_kept: bool) -> Result<()> {
     }
     drop(lab);
     played?;
-    println!(
-        "\nAll of it happened, in {:.0} s.",
-        started.elapsed().as_secs_f64()
-    );
+    println!("\nAll of it happened, in {:.0} s.", started.elapsed().as_secs_f64());
     Ok(())
 }
 

@@ -10,8 +10,7 @@ use super::stage::{lb, say, title};
 use super::{HEALTH_LIMIT, chart};
 
 /// Two checks that fail, 200 ms apart, take a server out; two that pass bring it back.
-const CHECK: &str =
-    "http,path=/healthz,interval=200ms,fast_interval=200ms,timeout=150ms,rise=2,fall=2";
+const CHECK: &str = "http,path=/healthz,interval=200ms,fast_interval=200ms,timeout=150ms,rise=2,fall=2";
 
 /// How long after the death of a server requests may fail: fall × interval, a check's timeout, and some patience.
 const FAILOVER_LIMIT: Duration = Duration::from_secs(3);
@@ -43,14 +42,8 @@ pub fn spread(lab: &Lab) -> Result<()> {
     show_bars(&report);
     none_failed(&report)?;
     let servers = report.per_server().len();
-    ensure!(
-        servers == lab.servers.len(),
-        "only {servers} servers answered"
-    );
-    say(&format!(
-        "None failed. {:.0} requests a second.",
-        report.rate()
-    ));
+    ensure!(servers == lab.servers.len(), "only {servers} servers answered");
+    say(&format!("None failed. {:.0} requests a second.", report.rate()));
     Ok(())
 }
 
@@ -66,9 +59,7 @@ pub fn look(lab: &Lab) -> Result<()> {
 pub fn a_server_dies(lab: &mut Lab) -> Result<()> {
     title("A server is killed while requests go on");
     let load = Load::of(&lab.url("/")).connections(8);
-    let running = lab
-        .client
-        .start_load(&load.pause(Duration::from_millis(5)))?;
+    let running = lab.client.start_load(&load.pause(Duration::from_millis(5)))?;
     let flowing = || Ok((running.so_far().samples.len() >= 100).then_some(()));
     wait_until("requests flow", HEALTH_LIMIT, flowing)?;
 
@@ -87,11 +78,7 @@ pub fn a_server_dies(lab: &mut Lab) -> Result<()> {
     say(&format!(
         "kill -9 of {name}. Each character is 100 ms: . well, x some failed, | the kill"
     ));
-    say(&chart::timeline(
-        &report,
-        killed,
-        Duration::from_millis(100),
-    ));
+    say(&chart::timeline(&report, killed, Duration::from_millis(100)));
     let failed = report.failures().len();
     let trouble = report.last_failure_after(killed).unwrap_or_default();
     say(&format!(
@@ -129,9 +116,7 @@ pub fn the_daemon_dies(lab: &mut Lab) -> Result<()> {
     let mut held = lab.client.hold(lab.vip(), HELD)?;
     all_alive(&mut held, "before the kill")?;
     let url = lab.url("/big");
-    let download = lab
-        .client
-        .start_download(&url, bytes, Some(bytes / seconds))?;
+    let download = lab.client.start_download(&url, bytes, Some(bytes / seconds))?;
     let arrived = |percent: u64| {
         let what = format!("{percent} % of the download are here");
         wait_until(&what, Duration::from_secs(60), || {

@@ -32,16 +32,10 @@ pub fn ensure() -> Result<()> {
         return Ok(());
     }
     if !shell::is_root() || !shell::has_program("apt-get") {
-        eprintln!(
-            "==> programs of the net tests: not here: {}",
-            missing.join(" ")
-        );
+        eprintln!("==> programs of the net tests: not here: {}", missing.join(" "));
         return Ok(());
     }
-    let what = format!(
-        "programs of the net tests: installing {}",
-        missing.join(" ")
-    );
+    let what = format!("programs of the net tests: installing {}", missing.join(" "));
     shell::step(&what, || install(&missing))?;
     let missing = self::missing();
     if !missing.is_empty() {
@@ -55,9 +49,7 @@ pub fn ensure() -> Result<()> {
 
 /// The packages of the programs that are not here.
 fn missing() -> Vec<&'static str> {
-    let absent = TOOLS
-        .iter()
-        .filter(|(program, _)| !shell::has_program(program));
+    let absent = TOOLS.iter().filter(|(program, _)| !shell::has_program(program));
     absent.map(|(_, package)| *package).collect()
 }
 
@@ -101,11 +93,7 @@ impl NoServices {
             return Ok(Self { is_ours: false });
         }
         let mut options = std::fs::OpenOptions::new();
-        let file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o755)
-            .open(POLICY);
+        let file = options.write(true).create_new(true).mode(0o755).open(POLICY);
         let mut file = file.with_context(|| format!("cannot write {POLICY}"))?;
         std::io::Write::write_all(&mut file, b"#!/bin/sh\nexit 101\n")?;
         Ok(Self { is_ours: true })

@@ -90,9 +90,7 @@ fn from_debian(toolchain: &Toolchain) -> Result<()> {
         match download_from_suite(&dir, &mirror, suite, &toolchain.release) {
             Ok(package) => {
                 let member = format!("./usr/src/rustc-{}/library", toolchain.release);
-                unpack(toolchain, &package, |into| {
-                    unpack_package(&package, &member, into)
-                })?;
+                unpack(toolchain, &package, |into| unpack_package(&package, &member, into))?;
                 std::fs::remove_dir_all(&dir)?;
                 return Ok(());
             }
@@ -135,8 +133,8 @@ fn download_from_suite(dir: &Path, mirror: &str, suite: &str, release: &str) -> 
     )?;
     shell::output(apt(dir, "apt-get").args(["-qq", "update"]))?;
     let listed = shell::output(apt(dir, "apt-cache").args(["madison", "rust-src"]))?;
-    let version = exact_version(&listed, release)
-        .with_context(|| format!("Debian's {suite} has no rust-src {release}"))?;
+    let version =
+        exact_version(&listed, release).with_context(|| format!("Debian's {suite} has no rust-src {release}"))?;
     shell::output(
         apt(dir, "apt-get")
             .args(["-qq", "download", &format!("rust-src={version}")])
@@ -252,10 +250,7 @@ mod tests {
     fn only_the_exact_release_will_do() {
         let listed = "  rust-src | 1.96.0+dfsg1-1 | mirror trixie-backports/main\n  \
                       rust-src | 1.95.0+dfsg1-2~bpo13+1 | mirror trixie-backports/main\n";
-        assert_eq!(
-            exact_version(listed, "1.95.0"),
-            Some("1.95.0+dfsg1-2~bpo13+1")
-        );
+        assert_eq!(exact_version(listed, "1.95.0"), Some("1.95.0+dfsg1-2~bpo13+1"));
         assert_eq!(exact_version(listed, "1.95"), None);
         assert_eq!(exact_version(listed, "1.94.0"), None);
     }

@@ -57,10 +57,7 @@ impl Toolchain {
 
 /// The last part of a path, as text.
 pub fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The value of a `key: value` line.

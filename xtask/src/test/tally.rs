@@ -34,10 +34,7 @@ impl Tally {
             self.passed += count(counts, "passed").unwrap_or(0);
             return;
         }
-        let Some((name, outcome)) = line
-            .strip_prefix("test ")
-            .and_then(|rest| rest.rsplit_once(" ... "))
-        else {
+        let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... ")) else {
             return;
         };
         if outcome == "FAILED" {
@@ -79,9 +76,7 @@ impl Tally {
 /// The number before `what` in `ok. 3 passed; 0 failed; 1 ignored`.
 fn count(counts: &str, what: &str) -> Option<usize> {
     let words: Vec<&str> = counts.split_whitespace().collect();
-    let at = words
-        .iter()
-        .position(|word| word.trim_end_matches(';') == what)?;
+    let at = words.iter().position(|word| word.trim_end_matches(';') == what)?;
     words.get(at.checked_sub(1)?)?.parse().ok()
 }
 

@@ -23,9 +23,7 @@ pub fn unfinished(source: &Source) -> Vec<Finding> {
 pub fn ignored_without_reason(source: &Source) -> Vec<Finding> {
     let message = "an ignored test needs a reason: `#[ignore = \"…\"]`";
     let lines = source.find_tokens(&["#", "[", "ignore", "]"]).into_iter();
-    lines
-        .map(|line| Finding::new(source.path, line, message))
-        .collect()
+    lines.map(|line| Finding::new(source.path, line, message)).collect()
 }
 
 /// Over an `unsafe` block stands a `// SAFETY:`.
@@ -66,9 +64,7 @@ pub fn verdict_match(sources: &[Source]) -> Vec<Finding> {
     };
     let message = "the match that turns an exit into a verdict has no `_` arm";
     let lines = source.find_tokens(&["_", "=>"]).into_iter();
-    lines
-        .map(|line| Finding::new(VERDICT, line, message))
-        .collect()
+    lines.map(|line| Finding::new(VERDICT, line, message)).collect()
 }
 
 /// A long file: what are the two things in it?
@@ -98,8 +94,7 @@ mod tests {
 
     #[test]
     fn unfinished_code() {
-        let text =
-            "fn f() {\n    todo!()\n}\nfn g() { dbg! (1); }\n// todo!()\nlet s = \"dbg!()\";";
+        let text = "fn f() {\n    todo!()\n}\nfn g() { dbg! (1); }\n// todo!()\nlet s = \"dbg!()\";";
         assert_eq!(lines(unfinished, text), [2, 4]);
         assert!(lines(unfinished, "my_todo!(); todo();").is_empty());
     }
@@ -133,10 +128,7 @@ mod tests {
             verdict_match(&[Source::new(&file)]).len()
         };
         assert_eq!(count("match exit { Exit::Pass => 2, _ => 1 }"), 1);
-        assert_eq!(
-            count("match exit { Exit::Pass => 2, Exit::Drop(_) => 1 }"),
-            0
-        );
+        assert_eq!(count("match exit { Exit::Pass => 2, Exit::Drop(_) => 1 }"), 0);
         assert_eq!(verdict_match(&[]).len(), 1);
     }
 

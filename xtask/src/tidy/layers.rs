@@ -35,20 +35,14 @@ pub fn core_is_pure(source: &Source) -> Vec<Finding> {
 fn impurity(path: &[&str]) -> Option<&'static str> {
     let inside = |segment: &&&str| matches!(**segment, "crate" | "lb_userspace" | "super" | "self");
     let local = path.iter().take_while(inside).count();
-    if local > 0
-        && path
-            .get(local)
-            .is_some_and(|name| OUTER_LAYERS.contains(name))
-    {
+    if local > 0 && path.get(local).is_some_and(|name| OUTER_LAYERS.contains(name)) {
         return Some("it is a layer further out");
     }
     match path {
         ["tokio", ..] => Some("core has no async"),
         ["aya", ..] => Some("core does not touch BPF"),
         ["std", "fs", ..] => Some("core does no I/O"),
-        [.., "Instant" | "SystemTime", "now"] => {
-            Some("core has no clock; take the time as an argument")
-        }
+        [.., "Instant" | "SystemTime", "now"] => Some("core has no clock; take the time as an argument"),
         _ if path.iter().any(|name| SOCKETS.contains(name)) => Some("core does no I/O"),
         _ => None,
     }
@@ -79,9 +73,7 @@ pub fn aya_in_its_place(source: &Source) -> Vec<Finding> {
 /// A finding for each time the code names `name`.
 fn named(source: &Source, name: &str, message: &str) -> Vec<Finding> {
     let lines = source.find_tokens(&[name]).into_iter();
-    lines
-        .map(|line| Finding::new(source.path, line, message))
-        .collect()
+    lines.map(|line| Finding::new(source.path, line, message)).collect()
 }
 
 #[cfg(test)]
@@ -141,11 +133,7 @@ mod tests {
         assert_eq!(count("lb-common/src/abi.rs"), 0);
         assert_eq!(count("lb-userspace/src/edge/api.rs"), 1);
         assert_eq!(count("lb-userspace/src/daemon.rs"), 1);
-        let other = findings(
-            aya_in_its_place,
-            "lb-ebpf/src/parse.rs",
-            "use aya_ebpf::bindings;",
-        );
+        let other = findings(aya_in_its_place, "lb-ebpf/src/parse.rs", "use aya_ebpf::bindings;");
         assert_eq!(other, 0);
     }
 }

@@ -71,25 +71,15 @@ mod tests {
             path: path.to_owned(),
             text: text.to_owned(),
         };
-        let exists =
-            |target: &Path| ["README.md", "docs/a.md"].contains(&target.to_string_lossy().as_ref());
+        let exists = |target: &Path| ["README.md", "docs/a.md"].contains(&target.to_string_lossy().as_ref());
         let findings = broken(&file, &exists);
-        findings
-            .into_iter()
-            .map(|finding| finding.message)
-            .collect()
+        findings.into_iter().map(|finding| finding.message).collect()
     }
 
     #[test]
     fn links_resolve_from_where_they_stand() {
         assert!(targets("README.md", "[a](docs/a.md), [b](docs/a.md#part), [c](#d)").is_empty());
-        assert!(
-            targets(
-                "docs/a.md",
-                "[up](../README.md) [on](https://example.com/x)"
-            )
-            .is_empty()
-        );
+        assert!(targets("docs/a.md", "[up](../README.md) [on](https://example.com/x)").is_empty());
         assert_eq!(targets("README.md", "[a](docs/b.md)").len(), 1);
         assert_eq!(targets("docs/a.md", "[a](docs/a.md)").len(), 1);
         assert_eq!(targets("README.md", "[a]: docs/b.md").len(), 1);

@@ -88,10 +88,7 @@ pub fn look(root: &Path) -> Result<Report> {
     }
     findings.extend(hygiene::verdict_match(&sources));
     let questions = sources.iter().filter_map(hygiene::long_file).collect();
-    Ok(Report {
-        findings,
-        questions,
-    })
+    Ok(Report { findings, questions })
 }
 
 /// Every text file that git tracks or would track.

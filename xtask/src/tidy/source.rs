@@ -42,12 +42,7 @@ impl<'a> Source<'a> {
         let tokens = tokens(&self.code);
         tokens
             .windows(wanted.len())
-            .filter(|window| {
-                window
-                    .iter()
-                    .zip(wanted)
-                    .all(|(have, want)| have.text == *want)
-            })
+            .filter(|window| window.iter().zip(wanted).all(|(have, want)| have.text == *want))
             .map(|window| window[0].line)
             .collect()
     }
@@ -60,8 +55,7 @@ struct Token {
 
 impl Token {
     fn is_name(&self) -> bool {
-        self.text
-            .starts_with(|c: char| c.is_alphabetic() || c == '_')
+        self.text.starts_with(|c: char| c.is_alphabetic() || c == '_')
     }
 }
 
@@ -81,10 +75,7 @@ fn tokens(code: &str) -> Vec<Token> {
             };
             let (text, after) = rest.split_at(length);
             let text = text.to_owned();
-            tokens.push(Token {
-                line: number + 1,
-                text,
-            });
+            tokens.push(Token { line: number + 1, text });
             rest = after.trim_start();
         }
     }
@@ -230,9 +221,7 @@ fn raw(rest: &str) -> usize {
     let hashes = rest.len() - rest.trim_start_matches('#').len();
     let end = format!("\"{}", "#".repeat(hashes));
     let open = hashes + 1;
-    rest[open..]
-        .find(&end)
-        .map_or(rest.len(), |at| open + at + end.len())
+    rest[open..].find(&end).map_or(rest.len(), |at| open + at + end.len())
 }
 
 #[cfg(test)]
@@ -249,8 +238,7 @@ mod tests {
 
     #[test]
     fn comments_and_literals_are_blanked() {
-        let text =
-            "a // b\n\"c \\\" // d\" e /* f /* g */\n h */ i 'j' '\\'' 'k r#\"l\"m\"# br\"n\"";
+        let text = "a // b\n\"c \\\" // d\" e /* f /* g */\n h */ i 'j' '\\'' 'k r#\"l\"m\"# br\"n\"";
         let code = code_only(text);
         assert_eq!(code.lines().count(), text.lines().count());
         let words: String = code.chars().filter(|c| c.is_alphabetic()).collect();

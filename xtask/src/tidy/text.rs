@@ -130,12 +130,7 @@ mod tests {
             let text = format!("cd /{dir}/someone/lb");
             assert_eq!(count(rule, "a.md", &text), 1, "{text}");
         }
-        for fine in [
-            "net/work/x/",
-            "the /tmp/ directory",
-            "/usr/local/bin/x",
-            "/root/x",
-        ] {
+        for fine in ["net/work/x/", "the /tmp/ directory", "/usr/local/bin/x", "/root/x"] {
             assert_eq!(count(rule, "a.md", fine), 0, "{fine}");
         }
     }

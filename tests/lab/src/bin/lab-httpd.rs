@@ -68,11 +68,7 @@ fn converse(mut connection: TcpStream, content: &Content) -> io::Result<()> {
     let mut requests = BufReader::new(connection.try_clone()?).lines();
     while let Some(request) = requests.next().transpose()? {
         // The headers say nothing that matters here.
-        while requests
-            .next()
-            .transpose()?
-            .is_some_and(|line| !line.is_empty())
-        {}
+        while requests.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
         let path = request.split(' ').nth(1).unwrap_or_default();
         answer(path, &mut connection, content)?;
     }

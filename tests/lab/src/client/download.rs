@@ -21,12 +21,7 @@ pub struct RunningDownload {
 }
 
 impl RunningDownload {
-    pub(super) fn start(
-        netns: &Netns,
-        url: &str,
-        bytes: u64,
-        bytes_per_s: Option<u64>,
-    ) -> Result<Self> {
+    pub(super) fn start(netns: &Netns, url: &str, bytes: u64, bytes_per_s: Option<u64>) -> Result<Self> {
         let received = Arc::new(AtomicU64::new(0));
         let (seen, url) = (Arc::clone(&received), url.to_owned());
         let thread = netns.spawn(move || {
@@ -53,12 +48,7 @@ impl RunningDownload {
     }
 }
 
-fn download(
-    url: &str,
-    bytes: u64,
-    bytes_per_s: Option<u64>,
-    received: &AtomicU64,
-) -> Result<Duration> {
+fn download(url: &str, bytes: u64, bytes_per_s: Option<u64>, received: &AtomicU64) -> Result<Duration> {
     let started = Instant::now();
     let patience_s = PATIENCE_S + bytes_per_s.map_or(0, |rate| bytes / rate.max(1));
     let mut response = minreq::get(url).with_timeout(patience_s).send_lazy()?;

@@ -21,10 +21,7 @@ pub fn get(url: &str, patience: Duration) -> Result<String, String> {
     let server = response.header(SERVER_HEADER).unwrap_or_default();
     let body = response.as_str().map_err(|error| error.to_string())?;
     if server.is_empty() || body.trim_end() != server {
-        return Err(format!(
-            "a strange answer: `{}` from `{server}`",
-            body.trim_end()
-        ));
+        return Err(format!("a strange answer: `{}` from `{server}`", body.trim_end()));
     }
     Ok(server.to_owned())
 }

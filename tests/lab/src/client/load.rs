@@ -39,10 +39,7 @@ impl Load {
 
     /// How many at a time, each on a connection of its own.
     pub fn connections(self, connections: usize) -> Self {
-        Self {
-            connections,
-            ..self
-        }
+        Self { connections, ..self }
     }
 
     /// How long each of them rests after an answer.
@@ -114,9 +111,7 @@ impl RunningLoad {
     /// Waits until all is sent and answered.
     pub fn finish(mut self) -> Result<LoadReport> {
         for thread in std::mem::take(&mut self.threads) {
-            thread
-                .join()
-                .map_err(|_| anyhow!("a client thread panicked"))??;
+            thread.join().map_err(|_| anyhow!("a client thread panicked"))??;
         }
         Ok(self.so_far())
     }

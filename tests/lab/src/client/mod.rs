@@ -47,10 +47,7 @@ impl Client {
 
     /// Sends a number of requests and waits for the end.
     pub fn load(&self, load: &Load) -> Result<LoadReport> {
-        ensure!(
-            load.has_end(),
-            "a load without a number of requests has no end"
-        );
+        ensure!(load.has_end(), "a load without a number of requests has no end");
         self.start_load(load)?.finish()
     }
 
@@ -65,12 +62,7 @@ impl Client {
     }
 
     /// Starts a download, which reads no faster than `bytes_per_s`.
-    pub fn start_download(
-        &self,
-        url: &str,
-        bytes: u64,
-        bytes_per_s: Option<u64>,
-    ) -> Result<RunningDownload> {
+    pub fn start_download(&self, url: &str, bytes: u64, bytes_per_s: Option<u64>) -> Result<RunningDownload> {
         RunningDownload::start(&self.netns, url, bytes, bytes_per_s)
     }
 
