@@ -40,7 +40,7 @@ pub fn standings(service: &Service, seen: &[Observation]) -> Vec<Standing> {
     let mut standings: Vec<Standing> = service
         .backends
         .iter()
-        .zip(&seen)
+        .zip(seen)
         .map(|(backend, seen)| alone(service, backend, seen))
         .collect();
     if standings.iter().all(|standing| standing.weight == 0) && service.when_all_down == WhenAllDown::UseAll {
