@@ -75,7 +75,16 @@ pub struct Service {
     pub table_base: u32,
     /// Number of slots; a prime.
     pub table_size: u32,
-    pub reserved: u32,
+    /// Bits of [`service_flags`].
+    pub flags: u32,
+}
+
+/// Flags of a [`Service`].
+pub mod service_flags {
+    /// The flow table decides before the slot does: `fullnat`.
+    pub const FLOW_TABLE: u32 = 1 << 0;
+    /// Where the number of the service's [`super::Mode`] begins, for a daemon that adopts it.
+    pub const MODE_SHIFT: u32 = 8;
 }
 
 /// The address of a service by the service's number: what the way back writes as the source. 24 bytes.
@@ -146,7 +155,7 @@ pub struct Backend {
     pub address: [u32; 4],
     /// Source of the outer header, as in the packet; IPv4 in the first word.
     pub source: [u32; 4],
-    /// Its port as in the packet; 0 keeps the packet's (tunnel and `l2` modes).
+    /// Its port as in the packet; the tunnel and `l2` modes leave the packet's as it is.
     pub port: u16,
     /// A [`Mode`].
     pub mode: u8,

@@ -1,2 +1,20 @@
+//! The balancer: what is attached to an interface.
 #![no_std]
 #![no_main]
+
+use aya_ebpf::{macros::xdp, programs::XdpContext};
+use lb_ebpf::{exit, service};
+
+#[xdp]
+pub fn balancer(ctx: XdpContext) -> u32 {
+    exit::verdict(service::handle(&ctx))
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -2,14 +2,30 @@
 //!
 //! # Layout
 //!
-//! - [`model`]: the desired state, validated and with every default filled in
-//! - [`observed`]: what health checks and netlink say, as values
+//! From what is wanted to what is written:
+//!
 //! - [`config`]: the configuration document: read, checked, filled in, printed
 //! - [`edit`]: a change to the desired state
+//! - [`model`]: the desired state, validated and with every default filled in
+//! - [`observed`]: what health checks and netlink say, as values
+//! - [`health`]: from results of checks to the health of a backend
+//! - [`pool`]: who takes new flows, who keeps old ones, and why
+//! - [`maglev`]: the table of a service
+//! - [`image`]: what is in the maps, and the numbers given out
+//! - [`plan`]: the difference between the two, as writes in a safe order
+//! - [`sweep`]: when a flow is over
 //! - [`view`]: what people and scripts are shown of it all
+//! - [`duration`]: lengths of time as people write and read them
 
 pub mod config;
+pub mod duration;
 pub mod edit;
+pub mod health;
+pub mod image;
+pub mod maglev;
 pub mod model;
 pub mod observed;
+pub mod plan;
+pub mod pool;
+pub mod sweep;
 pub mod view;

@@ -35,6 +35,9 @@ pub enum CheckCode {
     L7TOUT,
     /// The answer cannot be read.
     L7RSP,
+    /// Not checked: something on this host is missing (files, ports, memory). Says nothing about the backend and leaves its
+    /// health as it was.
+    SOCKERR,
 }
 
 impl CheckCode {
@@ -50,7 +53,23 @@ pub struct CheckResult {
     pub code: CheckCode,
     /// For people: `connection refused`, `status 503`.
     pub detail: String,
+    #[serde(rename = "duration_seconds", with = "seconds")]
     pub duration: Duration,
+}
+
+/// A duration as a number of seconds, so that JSON says its unit.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(duration.as_secs_f64())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// What a probe says after each check.

@@ -161,6 +161,97 @@ pub struct Problem {
     pub findings: Vec<String>,
 }
 
+impl Service {
+    /// Its backend with this name, or this address with or without the port.
+    pub fn into_backend(self, name: &str) -> Result<Backend, Problem> {
+        let is_named = |backend: &Backend| {
+            let address = backend.address.as_str();
+            let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+            backend.name == name || address == name || host == name
+        };
+        let Some(index) = self.backends.iter().position(|backend| backend.name == name) else {
+            let mut found: Vec<Backend> = self.backends.into_iter().filter(is_named).collect();
+            return match (found.pop(), found.pop()) {
+                (Some(backend), None) => Ok(backend),
+                (None, _) => Err(Problem::not_found(format!(
+                    "service {} has no backend {name}; see lb show {}",
+                    self.name, self.name
+                ))),
+                _ => Err(Problem::conflict(format!(
+                    "service {} has several backends at {name}; name one of them, see lb show {}",
+                    self.name, self.name
+                ))),
+            };
+        };
+        let mut backends = self.backends;
+        Ok(backends.swap_remove(index))
+    }
+}
+
+impl Problem {
+    fn new(kind: &str, title: &str, status: u16, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("about:blank#{kind}"),
+            title: title.to_owned(),
+            status,
+            detail: detail.into(),
+            findings: Vec::new(),
+        }
+    }
+    /// The request itself cannot be read.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new("malformed", "Malformed request", 400, detail)
+    }
+    /// What is asked for is named, and is not there.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new("not-found", "Not found", 404, detail)
+    }
+    /// The path is there, the method is not.
+    pub fn method_not_allowed(detail: impl Into<String>) -> Self {
+        Self::new("method-not-allowed", "Method not allowed", 405, detail)
+    }
+    /// It contradicts what is there: a duplicate.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new("conflict", "Conflict", 409, detail)
+    }
+    /// The desired state is at another revision than the change was made for.
+    pub fn revision_mismatch(expected: u64, present: u64) -> Self {
+        let detail = format!(
+            "the change was made for revision {expected}, but the desired state is at revision {present}; \
+             look at what changed and try again with revision {present}"
+        );
+        Self::new("revision-mismatch", "Revision mismatch", 412, detail)
+    }
+    /// More than the API takes.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new("too-large", "Content too large", 413, detail)
+    }
+    /// A body in a language that this path does not read.
+    pub fn unsupported_media_type(detail: impl Into<String>) -> Self {
+        Self::new("unsupported-media-type", "Unsupported media type", 415, detail)
+    }
+    /// It can be read, but cannot be the desired state.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new("invalid", "Invalid", 422, detail)
+    }
+    /// It should have worked: the disk, the kernel.
+    pub fn failed(detail: impl Into<String>) -> Self {
+        Self::new("failed", "Failed", 500, detail)
+    }
+    /// The daemon is starting, ending, or stuck.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new("unavailable", "Unavailable", 503, detail)
+    }
+    /// The wait that the client asked for ran out.
+    pub fn deadline(detail: impl Into<String>) -> Self {
+        Self::new("deadline", "Deadline ran out", 504, detail)
+    }
+    /// The same with all findings.
+    pub fn with_findings(self, findings: Vec<String>) -> Self {
+        Self { findings, ..self }
+    }
+}
+
 /// Everything that `/metrics` is made from, read in one go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {

@@ -2,6 +2,16 @@
 //!
 //! # Layout
 //!
+//! - [`dataplane`]: BPF: programs, links, maps
+//! - [`probe`]: checks the backends
 //! - [`state`]: the desired state on disk
+//! - [`api`]: HTTP and JSON over a unix socket, for people and their scripts
+//! - [`client`]: the other end of it
+//! - [`metrics`]: the state as Prometheus reads it
 
+pub mod api;
+pub mod client;
+pub mod dataplane;
+pub mod metrics;
+pub mod probe;
 pub mod state;

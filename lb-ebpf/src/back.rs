@@ -1,0 +1,184 @@
+//! The way back: a backend's packet to a client, in the modes whose way back leads through here.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    bindings::{BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as FibLookup},
+    helpers::bpf_fib_lookup,
+    programs::XdpContext,
+};
+use lb_common::{
+    abi::{BackKey, FlowKey, FlowValue, PORTS_PER_SOURCE},
+    reason::Reason,
+};
+
+use crate::{
+    count,
+    exit::{Send, Step, exit},
+    flow_table,
+    maps::{BACKENDS, BACKS, ROUTES, SOURCES, VIPS},
+    packet::Window,
+    parse::{self, Packet},
+    ports::{self, Holder},
+    rewrite::{self, Ends},
+    send, trace,
+};
+
+/// Address family of IPv4 for the kernel's FIB.
+const AF_INET: u8 = 2;
+
+/// Whose way back a packet is on.
+struct Client {
+    address: u32,
+    port: u16,
+    service: u32,
+    backend: u32,
+    /// `fullnat`: the port's entry, whose state follows the packet.
+    holder: Option<(Holder, FlowValue)>,
+}
+
+#[inline(always)]
+pub fn handle(ctx: &XdpContext, window: &Window, packet: Packet) -> Step<Send> {
+    let client = match fullnat(&packet)? {
+        Some(client) => client,
+        None => nat(&packet)?,
+    };
+    trace::back(client.service, client.backend);
+    let packet = parse::whole(packet, window)?;
+    if let Some((holder, value)) = client.holder {
+        let state = flow_table::next_state(&packet, value.state());
+        let now = flow_table::clock();
+        if state != value.state() || now != value.stamp() {
+            let refreshed = FlowValue::new(value.index(), value.backend(), state, now);
+            // Lost to another CPU or to the daemon: then it is theirs to say.
+            let _ = holder.value.exchange(value.0, refreshed.0);
+        }
+    }
+    let Some(vip) = VIPS.get(client.service) else {
+        return exit(Reason::Internal);
+    };
+    let ends = Ends {
+        source: vip.address[0],
+        destination: client.address,
+        source_port: vip.port,
+        destination_port: client.port,
+    };
+    deliver(ctx, window, &packet, ends, client.service)
+}
+
+/// The client of a packet to one of our source addresses, if a flow holds that port and the packet comes from its backend.
+#[inline(always)]
+fn fullnat(packet: &Packet) -> Step<Option<Client>> {
+    // SAFETY: the daemon replaces whole entries.
+    let Some(number) = (unsafe { SOURCES.get(&packet.destination) }) else {
+        return Ok(None);
+    };
+    let index = *number * PORTS_PER_SOURCE + u16::from_be(packet.destination_port) as u32;
+    let Some(holder) = ports::holder(index) else {
+        return Ok(None);
+    };
+    let key = FlowKey(holder.key.load());
+    let value = FlowValue(holder.value.load());
+    if key.0 == 0 || value.0 == 0 {
+        return Ok(None);
+    }
+    let Some(backend) = BACKENDS.get(value.backend()) else {
+        return exit(Reason::Internal);
+    };
+    if backend.address[0] != packet.source || backend.port != packet.source_port || backend.protocol != packet.protocol
+    {
+        return Ok(None);
+    }
+    Ok(Some(Client {
+        address: key.client(),
+        port: key.client_port(),
+        service: key.service() as u32,
+        backend: value.backend(),
+        holder: Some((holder, value)),
+    }))
+}
+
+/// The client of a packet that a `nat` backend sent.
+#[inline(always)]
+fn nat(packet: &Packet) -> Step<Client> {
+    let key = BackKey {
+        address: packet.source,
+        port: packet.source_port,
+        protocol: packet.protocol,
+        reserved: 0,
+    };
+    // SAFETY: the daemon replaces whole entries.
+    let Some(back) = (unsafe { BACKS.get(&key) }) else {
+        return exit(Reason::NoService);
+    };
+    Ok(Client {
+        address: packet.destination,
+        port: packet.destination_port,
+        service: back.service,
+        backend: back.backend,
+        holder: None,
+    })
+}
+
+/// Sends a packet to a client: by the mirror of the routes, by the kernel's FIB, or by leaving it to the kernel.
+#[inline(always)]
+fn deliver(ctx: &XdpContext, window: &Window, packet: &Packet, ends: Ends, service: u32) -> Step<Send> {
+    let key = aya_ebpf::btf_maps::lpm_trie::Key::new(32, ends.destination);
+    let hop = ROUTES
+        .get(&key)
+        .filter(|hop| hop.egress != 0)
+        .map(|hop| (hop.ethernet, hop.egress));
+    let hop = match hop {
+        Some(hop) => Some(hop),
+        None => ask_kernel(ctx, packet, ends),
+    };
+    let Some((macs, egress)) = hop else {
+        rewrite::translate(window, packet, ends, false)?;
+        return exit(Reason::KernelRoutes);
+    };
+    let way = send::way(packet, egress)?;
+    rewrite::translate(window, packet, ends, true)?;
+    rewrite::ethernet(window, &macs)?;
+    count::back(service, packet.frame_length);
+    Ok(way)
+}
+
+/// Words of the kernel's `bpf_fib_lookup`.
+const QUERY_WORDS: usize = size_of::<FibLookup>() / size_of::<u64>();
+
+/// What the kernel's FIB and neighbours say.
+#[inline(always)]
+fn ask_kernel(ctx: &XdpContext, packet: &Packet, ends: Ends) -> Option<([u32; 3], u32)> {
+    let mut words = MaybeUninit::<[u64; QUERY_WORDS]>::uninit();
+    for word in 0..QUERY_WORDS {
+        // Volatile, or the stores become a call of `memset`.
+        // SAFETY: within the array.
+        unsafe { words.as_mut_ptr().cast::<u64>().add(word).write_volatile(0) };
+    }
+    // SAFETY: as large as the array, which is aligned for it, and a struct of integers that are all set.
+    let query = unsafe { &mut *words.as_mut_ptr().cast::<FibLookup>() };
+    query.family = AF_INET;
+    query.l4_protocol = packet.protocol;
+    query.sport = ends.source_port;
+    query.dport = ends.destination_port;
+    query.ifindex = packet.ingress;
+    query.__bindgen_anon_3.ipv4_src = ends.source;
+    query.__bindgen_anon_4.ipv4_dst = ends.destination;
+    let bytes = size_of::<FibLookup>() as i32;
+    // SAFETY: the context is the one the kernel gave, the query lives on the stack and its size is right.
+    let result = unsafe { bpf_fib_lookup(ctx.ctx.cast(), (&raw mut *query).cast(), bytes, 0) };
+    if result != BPF_FIB_LKUP_RET_SUCCESS as i64 {
+        return None;
+    }
+    let (to, from) = (query.dmac, query.smac);
+    Some((
+        [
+            u32::from_ne_bytes([to[0], to[1], to[2], to[3]]),
+            u32::from_ne_bytes([to[4], to[5], from[0], from[1]]),
+            u32::from_ne_bytes([from[2], from[3], from[4], from[5]]),
+        ],
+        query.ifindex,
+    ))
+}
+
+const _: () = assert!(size_of::<FibLookup>() == 64);

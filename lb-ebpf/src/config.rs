@@ -1,0 +1,48 @@
+//! What is fixed when the programs are loaded: globals in `.rodata`, which the kernel freezes before it verifies, so that what
+//! is off is gone from the verified program.
+
+use core::ptr::read_volatile;
+
+#[unsafe(no_mangle)]
+static FEATURES: u32 = 0;
+#[unsafe(no_mangle)]
+static HASH_KEY: [u64; 2] = [0; 2];
+#[unsafe(no_mangle)]
+static FLOW_SEED: u64 = 0;
+#[unsafe(no_mangle)]
+static FLOW_BUCKETS: u32 = 0;
+#[unsafe(no_mangle)]
+static SOURCE_LIMIT: u32 = 0;
+
+/// Reads a global as the loader left it: the compiler must not know the value that it has here.
+macro_rules! global {
+    ($(#[doc = $doc:literal])* $function:ident, $static:expr, $type:ty) => {
+        $(#[doc = $doc])*
+        #[inline(always)]
+        pub fn $function() -> $type {
+            // SAFETY: a static of this type; nobody writes to it while the program runs.
+            unsafe { read_volatile(&raw const $static) }
+        }
+    };
+}
+
+global!(
+    /// Whether the trace record is written.
+    features, FEATURES, u32
+);
+global!(
+    /// Key of the flow hash.
+    hash_key, HASH_KEY, [u64; 2]
+);
+global!(
+    /// Seed of the flow table's hash.
+    flow_seed, FLOW_SEED, u64
+);
+global!(
+    /// Buckets of the flow table.
+    flow_buckets, FLOW_BUCKETS, u32
+);
+global!(
+    /// Source addresses that there is room for.
+    source_limit, SOURCE_LIMIT, u32
+);

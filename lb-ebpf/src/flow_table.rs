@@ -1,0 +1,233 @@
+//! The flow table of `fullnat`: which backend and which source address and port a client's flow has.
+//!
+//! A flow's key has two candidate buckets of four entries. Nothing is ever moved, so an entry is found where it was made. The
+//! rules that make it safe with several CPUs and the daemon at work:
+//!
+//! 1. An entry is claimed by exchanging its key from 0, going through the candidates in a fixed order and looking at each key
+//!    again; whoever loses the exchange to the same key adopts that entry.
+//! 2. The value follows the key, in one store. While it is 0 the entry is being made or taken down, and its packets are dropped:
+//!    nobody guesses.
+//! 3. A value is refreshed by an exchange, never by a store, so that it cannot come back after the daemon has cleared it.
+//! 4. Only the daemon deletes: value, then a grace period, then key, then the port.
+
+use lb_common::{
+    abi::{
+        BUCKET_ENTRIES, Backend, Bucket, FlowKey, FlowValue, PORTS_PER_SOURCE, Service, backend_flags, flow_state,
+        protocol,
+    },
+    flow,
+    reason::Reason,
+};
+
+use crate::{
+    atomic::Word,
+    config,
+    exit::{Step, exit},
+    maps::{BACKENDS, CLOCK, FLOWS, SOURCE_ADDRS},
+    parse::Packet,
+    ports,
+    select::{self, Owner, Source, Target},
+    trace,
+    wire::tcp_flags,
+};
+
+/// An entry of the table.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    key: Word,
+    value: Word,
+}
+
+/// What the candidates hold for a key.
+enum Found {
+    Entry(Entry),
+    /// Nothing, and no room either.
+    Full,
+    /// The entry was claimed for the key just now.
+    Claimed(Entry),
+    /// Nothing.
+    Nothing,
+}
+
+#[inline(always)]
+pub fn select(packet: &Packet, service: &Service) -> Step<Target> {
+    if packet.source == 0 {
+        return exit(Reason::BadSource);
+    }
+    let key = FlowKey::new(packet.source, packet.source_port, service.id as u16);
+    match search(key, false)? {
+        Found::Entry(entry) => known(packet, service, key, entry),
+        Found::Nothing | Found::Claimed(_) | Found::Full => unknown(packet, service, key),
+    }
+}
+
+/// Goes through the candidates of a key in their fixed order; claims the first free entry if asked to.
+#[inline(always)]
+fn search(key: FlowKey, claim: bool) -> Step<Found> {
+    let (first, second) = flow::bucket_pair(key.0, config::flow_seed(), config::flow_buckets());
+    for bucket in [first, second] {
+        let Some(bucket) = FLOWS.get_ptr_mut(bucket) else {
+            return exit(Reason::Internal);
+        };
+        for place in 0..BUCKET_ENTRIES {
+            let entry = entry(bucket, place);
+            let mut seen = entry.key.load();
+            if claim && seen == 0 {
+                match entry.key.exchange(0, key.0) {
+                    Ok(()) => return Ok(Found::Claimed(entry)),
+                    Err(other) => seen = other,
+                }
+            }
+            if seen == key.0 {
+                return Ok(Found::Entry(entry));
+            }
+        }
+    }
+    Ok(if claim { Found::Full } else { Found::Nothing })
+}
+
+#[inline(always)]
+fn entry(bucket: *mut Bucket, place: usize) -> Entry {
+    // SAFETY: `place` is less than the number of entries, and the bucket was looked up by this run.
+    let entry = unsafe {
+        (&raw mut (*bucket).entries)
+            .cast::<lb_common::abi::FlowEntry>()
+            .add(place)
+    };
+    // SAFETY: both words of an entry are aligned.
+    unsafe {
+        Entry {
+            key: Word::new(&raw mut (*entry).key),
+            value: Word::new(&raw mut (*entry).value),
+        }
+    }
+}
+
+/// A packet of a flow that the table has.
+#[inline(always)]
+fn known(packet: &Packet, service: &Service, key: FlowKey, entry: Entry) -> Step<Target> {
+    let word = entry.value.load();
+    if word == 0 {
+        return exit(Reason::FlowBusy);
+    }
+    let value = FlowValue(word);
+    let Some(backend) = BACKENDS.get(value.backend()) else {
+        return exit(Reason::Internal);
+    };
+    let gone = backend.flags & backend_flags::ALIVE == 0 || backend.service != service.id as u16;
+    if starts(packet) && (gone || (value.state() >= flow_state::FIN && packet.protocol == protocol::TCP)) {
+        return again(packet, service, key, entry, value);
+    }
+    if gone {
+        return exit(Reason::BackendGone);
+    }
+    trace::flow();
+    let state = next_state(packet, value.state());
+    let now = clock();
+    if state != value.state() || now != value.stamp() {
+        // Lost to another CPU or to the daemon: then it is theirs to say.
+        let _ = entry
+            .value
+            .exchange(word, FlowValue::new(value.index(), value.backend(), state, now).0);
+    }
+    target(value.backend(), backend, value.index(), false)
+}
+
+/// The first packet of a flow.
+#[inline(always)]
+fn unknown(packet: &Packet, service: &Service, key: FlowKey) -> Step<Target> {
+    if !starts(packet) {
+        return exit(Reason::NoFlow);
+    }
+    let owner = select::owner(packet, service)?;
+    let entry = match search(key, true)? {
+        Found::Claimed(entry) => entry,
+        // Another CPU was faster with a packet of the same flow; by the next packet its entry stands.
+        Found::Entry(_) => return exit(Reason::FlowBusy),
+        Found::Full | Found::Nothing => return exit(Reason::FlowTableFull),
+    };
+    let state = next_state(packet, flow_state::EMBRYONIC);
+    match ports::take(key, &owner, state, clock()) {
+        Ok(index) => {
+            entry.value.store(FlowValue::new(index, owner.id, state, clock()).0);
+            target(owner.id, owner.backend, index, true)
+        }
+        Err(full) => {
+            entry.key.store(0);
+            Err(full)
+        }
+    }
+}
+
+/// A new flow under the key of one that is over: the port stays where the new backend's sources include it.
+#[inline(always)]
+fn again(packet: &Packet, service: &Service, key: FlowKey, entry: Entry, old: FlowValue) -> Step<Target> {
+    let owner: Owner = select::owner(packet, service)?;
+    let state = next_state(packet, flow_state::EMBRYONIC);
+    let number = old.index() / PORTS_PER_SOURCE;
+    let first = owner.backend.source_first as u32;
+    let index = if number >= first && number < first + owner.backend.source_count as u32 {
+        ports::hand_over(old.index(), &owner, state, clock())?;
+        old.index()
+    } else {
+        // The old port no longer has a flow that names it; the daemon finds and frees it.
+        ports::take(key, &owner, state, clock())?
+    };
+    if entry
+        .value
+        .exchange(old.0, FlowValue::new(index, owner.id, state, clock()).0)
+        .is_err()
+    {
+        return exit(Reason::FlowBusy);
+    }
+    target(owner.id, owner.backend, index, true)
+}
+
+#[inline(always)]
+fn target(id: u32, backend: &'static Backend, index: u32, new_flow: bool) -> Step<Target> {
+    let Some(address) = SOURCE_ADDRS.get(index / PORTS_PER_SOURCE) else {
+        return exit(Reason::Internal);
+    };
+    let source = Source {
+        address: *address,
+        port: (index as u16).to_be(),
+    };
+    Ok(Target {
+        id,
+        backend,
+        source,
+        new_flow,
+    })
+}
+
+/// Whether a packet may begin a flow.
+#[inline(always)]
+fn starts(packet: &Packet) -> bool {
+    packet.protocol != protocol::TCP || packet.is_syn()
+}
+
+/// The state of a direction after this packet.
+#[inline(always)]
+pub fn next_state(packet: &Packet, state: u8) -> u8 {
+    let seen = if packet.protocol != protocol::TCP {
+        flow_state::ESTABLISHED
+    } else if packet.tcp_flags & tcp_flags::RST != 0 {
+        flow_state::RST
+    } else if packet.tcp_flags & tcp_flags::FIN != 0 {
+        flow_state::FIN
+    } else if packet.tcp_flags & tcp_flags::SYN != 0 {
+        flow_state::EMBRYONIC
+    } else {
+        flow_state::ESTABLISHED
+    };
+    if seen > state { seen } else { state }
+}
+
+/// The daemon's clock, modulo 2^16 seconds.
+#[inline(always)]
+pub fn clock() -> u16 {
+    CLOCK.get_ptr_mut(0).map_or(0, |clock| {
+        // SAFETY: an aligned word that was looked up by this run.
+        unsafe { Word::new(clock) }.load() as u16
+    })
+}

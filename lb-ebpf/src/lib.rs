@@ -1,0 +1,38 @@
+//! The XDP programs of `lb`.
+//!
+//! # Layout
+//!
+//! A packet's way through the balancer, a step a file:
+//!
+//! 1. [`parse`]: which packet is this, and is it whole
+//! 2. [`service`]: whose is it
+//! 3. [`select`]: flow hash, slot, backend; for `fullnat` the [`flow_table`] first
+//! 4. [`rewrite`]: by the backend's mode
+//! 5. [`send`]: back out, or through another interface
+//!
+//! [`back`] is the way of a backend's packets to the client, where it leads through here. A step gives what the next one
+//! needs, or an [`exit::Exit`]; no step looks back. [`packet`] is the one place where bounds are checked, [`maps`] where maps
+//! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted.
+//!
+//! The program `decap` is `unpack.rs` on top of [`packet`] and [`wire`]; it takes them in by path, because an object that links
+//! this library carries all of the balancer's maps.
+#![no_std]
+#![feature(core_intrinsics)]
+#![allow(internal_features)]
+
+pub mod atomic;
+pub mod back;
+pub mod config;
+pub mod count;
+pub mod exit;
+pub mod flow_table;
+pub mod maps;
+pub mod packet;
+pub mod parse;
+pub mod ports;
+pub mod rewrite;
+pub mod select;
+pub mod send;
+pub mod service;
+pub mod trace;
+pub mod wire;

@@ -1,0 +1,55 @@
+//! The maps. Those whose sizes the daemon sets at load are declared with one entry.
+
+use aya_ebpf::{
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    btf_maps::{Array, DevMapHash, HashMap, LpmTrie, PerCpuArray},
+    macros::btf_map,
+};
+use lb_common::{
+    abi::{
+        Back, BackKey, Backend, BackendCounters, Bucket, FlowEntry, Hop, Meta, PortQueue, Service, ServiceCounters,
+        Slot, Trace, Vip, VipKey,
+    },
+    reason::Reason,
+};
+
+const MAPPED: usize = BPF_F_MMAPABLE as usize;
+
+#[btf_map]
+pub static SERVICES: HashMap<VipKey, Service, 1> = HashMap::new();
+#[btf_map]
+pub static VIPS: Array<Vip, 1> = Array::new();
+#[btf_map]
+pub static SLOTS: Array<Slot, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static BACKENDS: Array<Backend, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static BACKS: HashMap<BackKey, Back, 1> = HashMap::new();
+#[btf_map]
+pub static ROUTES: LpmTrie<u32, Hop, 1, { BPF_F_NO_PREALLOC as usize }> = LpmTrie::new();
+#[btf_map]
+pub static EGRESS: DevMapHash<1> = DevMapHash::new();
+#[btf_map]
+pub static FLOWS: Array<Bucket, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static PORTS: Array<FlowEntry, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static FREE_PORTS: Array<u32, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static PORT_QUEUES: Array<PortQueue, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static SOURCES: HashMap<u32, u32, 1> = HashMap::new();
+#[btf_map]
+pub static SOURCE_ADDRS: Array<u32, 1> = Array::new();
+#[btf_map]
+pub static CLOCK: Array<u64, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static SERVICE_STATS: PerCpuArray<ServiceCounters, 1> = PerCpuArray::new();
+#[btf_map]
+pub static BACKEND_STATS: PerCpuArray<BackendCounters, 1> = PerCpuArray::new();
+#[btf_map]
+pub static REASONS: PerCpuArray<u64, { Reason::ALL.len() }> = PerCpuArray::new();
+#[btf_map]
+pub static META: Array<Meta, 1> = Array::new();
+#[btf_map]
+pub static TRACE: Array<Trace, 1, MAPPED> = Array::new();

@@ -1,0 +1,158 @@
+//! Step 1: which packet is this. Facts are taken by value here, before anything moves the frame.
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::{abi::protocol, reason::Reason};
+
+use crate::{
+    exit::{Step, exit},
+    packet::Window,
+    service,
+    wire::{self, Ethernet, Ipv4, Ports, Tcp, Udp, tcp_flags},
+};
+
+/// Offset of the IP header in a frame.
+pub const L3: usize = wire::ETHERNET_BYTES;
+
+/// An IPv4 packet with TCP or UDP. Addresses and ports as in the packet.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    pub source: u32,
+    pub destination: u32,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub protocol: u8,
+    /// Bytes of the IP header with its options, a multiple of 4, at most 60. A byte, so that the verifier knows its bound
+    /// again after it was spilled to the stack.
+    pub header_length: u8,
+    /// Bytes from the IP header on, as the header says.
+    pub total_length: u32,
+    pub tos: u8,
+    pub ttl: u8,
+    /// Whether more fragments follow.
+    pub more_fragments: bool,
+    /// 0 unless TCP.
+    pub tcp_flags: u8,
+    /// Bytes of the frame.
+    pub frame_length: usize,
+    /// Index of the interface that it came in by.
+    pub ingress: u32,
+}
+
+impl Packet {
+    /// Offset of the TCP or UDP header in the frame.
+    #[inline(always)]
+    pub fn l4(&self) -> usize {
+        L3 + self.header_length as usize
+    }
+
+    /// The first packet of a connection.
+    #[inline(always)]
+    pub fn is_syn(&self) -> bool {
+        self.tcp_flags & (tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST | tcp_flags::FIN) == tcp_flags::SYN
+    }
+}
+
+/// Reads addresses and ports. What has none to read is somebody else's, unless it goes to an address that a service has.
+#[inline(always)]
+pub fn addresses(ctx: &XdpContext, window: &Window) -> Step<Packet> {
+    let Some(ethernet) = window.at::<Ethernet>(0) else {
+        return exit(Reason::NotIpv4);
+    };
+    // SAFETY: checked to lie in the frame.
+    if unsafe { (*ethernet).ethertype } != wire::ETHERTYPE_IPV4 {
+        return exit(Reason::NotIpv4);
+    }
+    let Some(ip) = window.at::<Ipv4>(L3) else {
+        return exit(Reason::OtherMalformed);
+    };
+    // SAFETY: checked to lie in the frame.
+    let ip = unsafe { &*ip };
+    if ip.version_ihl >> 4 != 4 {
+        return exit(Reason::OtherMalformed);
+    }
+    let destination = ip.destination;
+    let header_length = (ip.version_ihl & 0xf) * 4;
+    if (header_length as usize) < wire::IPV4_BYTES {
+        return unreadable(destination, Reason::BadLength, Reason::OtherMalformed);
+    }
+    if ip.protocol != protocol::TCP && ip.protocol != protocol::UDP {
+        return exit(Reason::NotTcpUdp);
+    }
+    if ip.fragment & wire::FRAGMENT_OFFSET != 0 {
+        return unreadable(destination, Reason::Fragment, Reason::OtherFragment);
+    }
+    let Some(ports) = window.at::<Ports>(L3 + header_length as usize) else {
+        return unreadable(destination, Reason::ShortHeader, Reason::OtherMalformed);
+    };
+    // SAFETY: checked to lie in the frame.
+    let ports = unsafe { &*ports };
+    Ok(Packet {
+        source: ip.source,
+        destination,
+        source_port: ports.source,
+        destination_port: ports.destination,
+        protocol: ip.protocol,
+        header_length,
+        total_length: u16::from_be(ip.total_length) as u32,
+        tos: ip.tos,
+        ttl: ip.ttl,
+        more_fragments: ip.fragment & wire::MORE_FRAGMENTS != 0,
+        tcp_flags: 0,
+        frame_length: window.len(),
+        // SAFETY: the context is the one the kernel gave.
+        ingress: unsafe { (*ctx.ctx).ingress_ifindex },
+    })
+}
+
+/// Ends a packet whose ports cannot be read: ours by its address, or somebody else's.
+#[inline(always)]
+fn unreadable<T>(destination: u32, ours: Reason, other: Reason) -> Step<T> {
+    exit(if service::has_address(destination) { ours } else { other })
+}
+
+/// Checks the rest of a packet that is ours, and reads the TCP flags.
+#[inline(always)]
+pub fn whole(packet: Packet, window: &Window) -> Step<Packet> {
+    if packet.more_fragments {
+        return exit(Reason::Fragment);
+    }
+    if packet.total_length as usize + L3 > packet.frame_length {
+        return exit(Reason::BadLength);
+    }
+    if packet.ttl <= 1 {
+        return exit(Reason::TtlExpired);
+    }
+    if packet.protocol == protocol::TCP {
+        tcp(packet, window)
+    } else {
+        udp(packet, window)
+    }
+}
+
+#[inline(always)]
+fn tcp(mut packet: Packet, window: &Window) -> Step<Packet> {
+    let Some(tcp) = window.at::<Tcp>(packet.l4()) else {
+        return exit(Reason::ShortHeader);
+    };
+    // SAFETY: checked to lie in the frame.
+    let (offset, flags) = unsafe { ((*tcp).offset, (*tcp).flags) };
+    let bytes = (offset >> 4) as u32 * 4;
+    if bytes < wire::TCP_BYTES as u32 || packet.header_length as u32 + bytes > packet.total_length {
+        return exit(Reason::BadLength);
+    }
+    packet.tcp_flags = flags;
+    Ok(packet)
+}
+
+#[inline(always)]
+fn udp(packet: Packet, window: &Window) -> Step<Packet> {
+    let Some(udp) = window.at::<Udp>(packet.l4()) else {
+        return exit(Reason::ShortHeader);
+    };
+    // SAFETY: checked to lie in the frame.
+    let bytes = u16::from_be(unsafe { (*udp).length }) as u32;
+    if bytes < wire::UDP_BYTES as u32 || packet.header_length as u32 + bytes > packet.total_length {
+        return exit(Reason::BadLength);
+    }
+    Ok(packet)
+}

@@ -1,0 +1,82 @@
+//! Step 3: flow hash → slot → backend.
+
+use lb_common::{
+    abi::{Backend, NO_BACKEND, Service, protocol, service_flags},
+    flow,
+    reason::Reason,
+};
+
+use crate::{
+    config,
+    exit::{Step, exit},
+    flow_table,
+    maps::{BACKENDS, SLOTS},
+    parse::Packet,
+    trace,
+};
+
+/// Where a packet goes.
+pub struct Target {
+    pub id: u32,
+    pub backend: &'static Backend,
+    /// `fullnat`: the source that it leaves with; else unused.
+    pub source: Source,
+    /// Whether a flow begins here.
+    pub new_flow: bool,
+}
+
+/// A source address and port, as in the packet.
+#[derive(Clone, Copy)]
+pub struct Source {
+    pub address: u32,
+    pub port: u16,
+}
+
+/// The backend that a slot names.
+pub struct Owner {
+    pub id: u32,
+    pub backend: &'static Backend,
+    /// The hash that led there.
+    pub hash: u64,
+}
+
+#[inline(always)]
+pub fn select(packet: &Packet, service: &Service) -> Step<Target> {
+    if service.flags & service_flags::FLOW_TABLE != 0 {
+        return flow_table::select(packet, service);
+    }
+    let owner = owner(packet, service)?;
+    Ok(Target {
+        id: owner.id,
+        backend: owner.backend,
+        source: Source { address: 0, port: 0 },
+        new_flow: packet.protocol == protocol::TCP && packet.is_syn(),
+    })
+}
+
+/// Who takes new flows of this packet's kind.
+#[inline(always)]
+pub fn owner(packet: &Packet, service: &Service) -> Step<Owner> {
+    let hash = flow::hash_v4(
+        config::hash_key(),
+        packet.source,
+        packet.destination,
+        packet.source_port,
+        packet.destination_port,
+        packet.protocol,
+    );
+    let index = flow::slot(hash, service.table_size);
+    let Some(slot) = SLOTS.get(service.table_base + index) else {
+        return exit(Reason::Internal);
+    };
+    let slot = *slot;
+    trace::slot(index, slot);
+    let id = slot.current();
+    if id == NO_BACKEND {
+        return exit(Reason::NoBackend);
+    }
+    let Some(backend) = BACKENDS.get(id) else {
+        return exit(Reason::Internal);
+    };
+    Ok(Owner { id, backend, hash })
+}

@@ -1,0 +1,55 @@
+//! Step 2: whose packet is it. Also the order of the steps.
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::abi::{Service, VipKey};
+
+use crate::{
+    back, count,
+    exit::{Send, Step},
+    maps::SERVICES,
+    packet::Window,
+    parse::{self, Packet},
+    rewrite, select, send, trace,
+};
+
+/// The way of a packet.
+#[inline(always)]
+pub fn handle(ctx: &XdpContext) -> Step<Send> {
+    let window = Window::of(ctx);
+    let packet = parse::addresses(ctx, &window)?;
+    let Some(service) = find(&packet) else {
+        return back::handle(ctx, &window, packet);
+    };
+    trace::service(service.id);
+    let packet = parse::whole(packet, &window)?;
+    let target = select::select(&packet, service)?;
+    trace::backend(target.id);
+    let way = send::way(&packet, target.backend.egress)?;
+    rewrite::to_backend(ctx, &window, &packet, &target)?;
+    count::forward(service.id, target.id, packet.frame_length, target.new_flow);
+    Ok(way)
+}
+
+/// The service that a packet is for.
+#[inline(always)]
+fn find(packet: &Packet) -> Option<&'static Service> {
+    lookup(packet.destination, packet.destination_port, packet.protocol)
+}
+
+/// Whether some service has this address.
+#[inline(always)]
+pub fn has_address(address: u32) -> bool {
+    lookup(address, 0, 0).is_some()
+}
+
+#[inline(always)]
+fn lookup(address: u32, port: u16, protocol: u8) -> Option<&'static Service> {
+    let key = VipKey {
+        address,
+        port,
+        protocol,
+        reserved: 0,
+    };
+    // SAFETY: the daemon replaces whole entries; one that goes away meanwhile stays readable for this run.
+    unsafe { SERVICES.get(&key) }
+}

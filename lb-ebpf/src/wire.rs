@@ -1,0 +1,84 @@
+//! Headers as they lie in a packet. Multi-byte fields are as in the packet (network order).
+//!
+//! The structs are not packed: the frame starts at an even address, so the 32-bit fields of the IP header lie at odd
+//! multiples of two. BPF loads and stores are allowed there, and the same load as two half words costs 5 % of the whole packet.
+//! So these structs are only ever used behind the raw pointers of [`crate::packet`], never by reference and never by value.
+
+/// EtherType of IPv4.
+pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
+
+/// Ethernet II header; the two MACs as three words, the way they are copied.
+#[repr(C)]
+pub struct Ethernet {
+    pub macs: [u32; 3],
+    pub ethertype: u16,
+}
+
+/// Bytes of [`Ethernet`] in a frame; the struct is larger by its tail padding.
+pub const ETHERNET_BYTES: usize = 14;
+
+/// RFC 791, without options.
+#[repr(C)]
+pub struct Ipv4 {
+    pub version_ihl: u8,
+    pub tos: u8,
+    pub total_length: u16,
+    pub id: u16,
+    /// Flags and fragment offset.
+    pub fragment: u16,
+    pub ttl: u8,
+    pub protocol: u8,
+    pub checksum: u16,
+    pub source: u32,
+    pub destination: u32,
+}
+
+/// Bytes of [`Ipv4`].
+pub const IPV4_BYTES: usize = 20;
+/// The flag *more fragments* in [`Ipv4::fragment`].
+pub const MORE_FRAGMENTS: u16 = 0x2000u16.to_be();
+/// The offset in [`Ipv4::fragment`].
+pub const FRAGMENT_OFFSET: u16 = 0x1fffu16.to_be();
+
+/// The first four bytes of TCP and UDP.
+#[repr(C)]
+pub struct Ports {
+    pub source: u16,
+    pub destination: u16,
+}
+
+/// RFC 9293, without options.
+#[repr(C)]
+pub struct Tcp {
+    pub ports: Ports,
+    pub sequence: u32,
+    pub acknowledgment: u32,
+    /// Data offset in the high half.
+    pub offset: u8,
+    pub flags: u8,
+    pub window: u16,
+    pub checksum: u16,
+    pub urgent: u16,
+}
+
+/// Bytes of [`Tcp`].
+pub const TCP_BYTES: usize = 20;
+
+/// Bits of [`Tcp::flags`].
+pub mod tcp_flags {
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const ACK: u8 = 0x10;
+}
+
+/// RFC 768.
+#[repr(C)]
+pub struct Udp {
+    pub ports: Ports,
+    pub length: u16,
+    pub checksum: u16,
+}
+
+/// Bytes of [`Udp`].
+pub const UDP_BYTES: usize = 8;

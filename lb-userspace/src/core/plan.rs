@@ -1,0 +1,562 @@
+//! The difference between what should be in the maps and what is, as steps in a safe order.
+//!
+//! Order of writes: a backend stands in its map before a slot names it, a table is complete before its service is found, and what
+//! is taken out is first unreachable, then retired (see [`super::image`]). Each step is one store, or harmless when seen half done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use lb_common::abi::{self, NO_BACKEND, VipKey, backend_flags, service_flags};
+use lb_common::encap;
+
+use super::image::{BackendKey, Image, Named, Placed, PlacedBackend, Rested};
+use super::maglev;
+use super::model::{Mode, Vip};
+use super::observed::{ResolvedHop, RouteHop, RoutePrefix};
+
+/// One write to the maps.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Packets can be sent through this interface.
+    Egress {
+        index: u32,
+    },
+    /// A source address of `fullnat` with all its ports free.
+    Source {
+        number: u32,
+        address: Ipv4Addr,
+    },
+    /// A backend that was not there: its counters start at 0.
+    NewBackend {
+        id: u32,
+        entry: abi::Backend,
+    },
+    /// A backend that changes in place.
+    Backend {
+        id: u32,
+        entry: abi::Backend,
+    },
+    /// What the way back writes as the source; all zero when nothing names the service any more.
+    Vip {
+        id: u16,
+        entry: abi::Vip,
+    },
+    /// Nothing names this backend any more.
+    BackendCleared {
+        id: u32,
+    },
+    /// Slots that change hands: index in the slots' array, backend.
+    Slots {
+        changes: Vec<(u32, u32)>,
+    },
+    Service {
+        key: VipKey,
+        entry: abi::Service,
+        new: bool,
+    },
+    ServiceGone {
+        key: VipKey,
+    },
+    Back {
+        key: abi::BackKey,
+        entry: abi::Back,
+    },
+    BackGone {
+        key: abi::BackKey,
+    },
+    Route {
+        prefix: RoutePrefix,
+        hop: abi::Hop,
+    },
+    RouteGone {
+        prefix: RoutePrefix,
+    },
+}
+
+/// What a service should be in the maps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    pub vip: Vip,
+    pub mode: Mode,
+    pub table_size: u32,
+    /// The node's source addresses; empty: each egress interface's own.
+    pub sources: Vec<Ipv4Addr>,
+    pub backends: Vec<WantedBackend>,
+}
+
+/// What a backend should be in the maps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantedBackend {
+    pub key: BackendKey,
+    /// 0: no new flows.
+    pub weight: u32,
+    pub alive: bool,
+    /// `None`: not known.
+    pub hop: Option<ResolvedHop>,
+}
+
+/// A limit that the maps were made with is reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    #[error("service {0}: no number is free, there is room for {1} services; raise node.limits.services")]
+    Services(Vip, u32),
+    #[error("service {0}: no room for {1} slots in one piece, there are {2} in all; raise node.limits.slots")]
+    Slots(Vip, u32, u32),
+    #[error("service {0}: no room for another backend, there are {1} in all; raise node.limits.backends")]
+    Backends(Vip, u32),
+    #[error("service {0}: no room for source address {1}, there is room for {2}; raise node.limits.sources")]
+    Sources(Vip, Ipv4Addr, u32),
+}
+
+/// An IPv4 address as in the packet.
+pub fn address_be(address: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(address.octets())
+}
+
+/// Both MACs as in [`abi::Backend::ethernet`].
+pub fn ethernet(destination: [u8; 6], source: [u8; 6]) -> [u32; 3] {
+    let [a, b, c, d, e, f] = destination;
+    let [g, h, i, j, k, l] = source;
+    [
+        u32::from_ne_bytes([a, b, c, d]),
+        u32::from_ne_bytes([e, f, g, h]),
+        u32::from_ne_bytes([i, j, k, l]),
+    ]
+}
+
+fn vip_key(vip: Vip) -> VipKey {
+    VipKey {
+        address: address_be(vip.address),
+        port: vip.port.to_be(),
+        protocol: vip.protocol.number(),
+        reserved: 0,
+    }
+}
+
+/// The key that says that some service has this address.
+fn marker(address: Ipv4Addr) -> VipKey {
+    VipKey {
+        address: address_be(address),
+        port: 0,
+        protocol: 0,
+        reserved: 0,
+    }
+}
+
+fn flags(mode: Mode) -> u32 {
+    let table = if mode == Mode::Fullnat {
+        service_flags::FLOW_TABLE
+    } else {
+        0
+    };
+    table | (mode as u32) << service_flags::MODE_SHIFT
+}
+
+/// Brings one service into the maps, or up to date. `sweep` is the number of the janitor's current sweep.
+pub fn service(image: &mut Image, wanted: &Wanted, sweep: u64) -> Result<Vec<Op>, PlanError> {
+    let mut ops = Vec::new();
+    let there = image
+        .services
+        .get(&wanted.vip)
+        .filter(|p| p.mode == wanted.mode && p.size == wanted.table_size);
+    check_room(image, wanted, there)?;
+    if there.is_some() {
+        update(image, wanted, sweep, &mut ops);
+    } else {
+        place(image, wanted, sweep, &mut ops)?;
+    }
+    Ok(ops)
+}
+
+/// Whether there is room for the backends and sources of a service, of which `there` is in the maps already. Asked before
+/// anything is changed, so that a refusal leaves nothing half done.
+fn check_room(image: &Image, wanted: &Wanted, there: Option<&Placed>) -> Result<(), PlanError> {
+    let new = wanted
+        .backends
+        .iter()
+        .filter(|b| there.is_none_or(|placed| !placed.backends.contains_key(&b.key)))
+        .count();
+    if new > image.backend_ids.room() {
+        return Err(PlanError::Backends(wanted.vip, image.limits.backends.saturating_sub(1)));
+    }
+    if wanted.mode != Mode::Fullnat {
+        return Ok(());
+    }
+    let mut numbered = image.sources.clone();
+    for hop in wanted.backends.iter().filter_map(|backend| backend.hop) {
+        let list = source_list(wanted, hop);
+        if run_of(&numbered, &list).is_none() {
+            numbered.extend_from_slice(&list);
+        }
+    }
+    match numbered.get(image.limits.sources as usize) {
+        Some(missing) => Err(PlanError::Sources(wanted.vip, *missing, image.limits.sources)),
+        None => Ok(()),
+    }
+}
+
+/// The source addresses of a `fullnat` backend behind `hop`.
+fn source_list(wanted: &Wanted, hop: ResolvedHop) -> Vec<Ipv4Addr> {
+    if wanted.sources.is_empty() {
+        vec![hop.source]
+    } else {
+        wanted.sources.clone()
+    }
+}
+
+/// Where these addresses stand in a row.
+fn run_of(numbered: &[Ipv4Addr], list: &[Ipv4Addr]) -> Option<usize> {
+    numbered.windows(list.len()).position(|run| run == list)
+}
+
+/// Frees what has rested: see [`Image::collect`].
+pub fn collect(image: &mut Image, sweep: u64, named: &Named) -> Vec<Op> {
+    let freed = image.collect(sweep, named);
+    let nobody = abi::Vip {
+        address: [0; 4],
+        port: 0,
+        protocol: 0,
+        reserved: [0; 5],
+    };
+    freed
+        .into_iter()
+        .filter_map(|what| match what {
+            Rested::Service(id) => Some(Op::Vip { id, entry: nobody }),
+            Rested::Backend(id) => Some(Op::BackendCleared { id }),
+            Rested::Region { .. } => None,
+        })
+        .collect()
+}
+
+/// Takes a service out of the maps.
+pub fn service_gone(image: &mut Image, vip: Vip, sweep: u64) -> Vec<Op> {
+    let mut ops = Vec::new();
+    let Some(placed) = image.services.remove(&vip) else {
+        return ops;
+    };
+    ops.push(Op::ServiceGone { key: vip_key(vip) });
+    if !image.services.keys().any(|other| other.address == vip.address) {
+        ops.push(Op::ServiceGone {
+            key: marker(vip.address),
+        });
+    }
+    retire(image, placed, sweep, &mut ops);
+    ops
+}
+
+/// The mirror of the routes to clients.
+pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Vec<Op> {
+    let mut ops = Vec::new();
+    for (prefix, hop) in wanted {
+        let entry = match hop {
+            RouteHop::Via(hop) => {
+                egress(image, hop.egress, &mut ops);
+                abi::Hop {
+                    ethernet: ethernet(hop.destination_mac, hop.source_mac),
+                    egress: hop.egress,
+                }
+            }
+            RouteHop::AskKernel => abi::Hop {
+                ethernet: [0; 3],
+                egress: 0,
+            },
+        };
+        if image.routes.insert(*prefix, entry) != Some(entry) {
+            ops.push(Op::Route {
+                prefix: *prefix,
+                hop: entry,
+            });
+        }
+    }
+    let gone: Vec<RoutePrefix> = image
+        .routes
+        .keys()
+        .filter(|prefix| !wanted.contains_key(prefix))
+        .copied()
+        .collect();
+    for prefix in gone {
+        image.routes.remove(&prefix);
+        ops.push(Op::RouteGone { prefix });
+    }
+    ops
+}
+
+/// Interfaces that packets on their way back may be sent through by the kernel's FIB.
+pub fn interfaces(image: &mut Image, indices: impl IntoIterator<Item = u32>) -> Vec<Op> {
+    let mut ops = Vec::new();
+    for index in indices {
+        egress(image, index, &mut ops);
+    }
+    ops
+}
+
+/// A service that is not there, or whose mode or table size changes: built beside what is there, then found instead of it.
+fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> Result<(), PlanError> {
+    let limits = image.limits;
+    let Some(id) = image.service_ids.take() else {
+        return Err(PlanError::Services(wanted.vip, limits.services.saturating_sub(1)));
+    };
+    let Some(base) = image.regions.take(wanted.table_size) else {
+        image.service_ids.free(id);
+        return Err(PlanError::Slots(wanted.vip, wanted.table_size, limits.slots));
+    };
+    let old = image.services.remove(&wanted.vip);
+    let mut placed = Placed {
+        id: id as u16,
+        base,
+        size: wanted.table_size,
+        mode: wanted.mode,
+        owners: Vec::new(),
+        members: None,
+        backends: BTreeMap::new(),
+    };
+    fill(image, wanted, &mut placed, ops);
+    let vip = wanted.vip;
+    let address = [address_be(vip.address), 0, 0, 0];
+    let entry = abi::Vip {
+        address,
+        port: vip.port.to_be(),
+        protocol: vip.protocol.number(),
+        reserved: [0; 5],
+    };
+    ops.push(Op::Vip { id: placed.id, entry });
+    ops.push(Op::Service {
+        key: vip_key(vip),
+        entry: service_entry(&placed),
+        new: true,
+    });
+    if old.is_none() && !image.services.keys().any(|other| other.address == vip.address) {
+        let entry = abi::Service {
+            id: 0,
+            table_base: 0,
+            table_size: 0,
+            flags: 0,
+        };
+        ops.push(Op::Service {
+            key: marker(vip.address),
+            entry,
+            new: false,
+        });
+    }
+    backs(image, wanted, &placed, ops);
+    if let Some(old) = old {
+        retire(image, old, sweep, ops);
+    }
+    image.services.insert(vip, placed);
+    Ok(())
+}
+
+fn service_entry(placed: &Placed) -> abi::Service {
+    abi::Service {
+        id: placed.id as u32,
+        table_base: placed.base,
+        table_size: placed.size,
+        flags: flags(placed.mode),
+    }
+}
+
+fn update(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) {
+    let Some(mut placed) = image.services.remove(&wanted.vip) else {
+        return;
+    };
+    let before: BTreeSet<BackendKey> = placed.backends.keys().copied().collect();
+    fill(image, wanted, &mut placed, ops);
+    backs(image, wanted, &placed, ops);
+    let after: BTreeSet<BackendKey> = wanted.backends.iter().map(|backend| backend.key).collect();
+    for key in before.difference(&after) {
+        if let Some(gone) = placed.backends.remove(key) {
+            backend_gone(image, gone, sweep, ops);
+        }
+    }
+    image.services.insert(wanted.vip, placed);
+}
+
+/// Backends first, then the slots that name them.
+fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
+    for backend in &wanted.backends {
+        let entry = backend_entry(image, wanted, placed, backend, ops);
+        match placed.backends.get_mut(&backend.key) {
+            Some(there) if there.entry == entry => {}
+            Some(there) => {
+                there.entry = entry;
+                ops.push(Op::Backend { id: there.id, entry });
+            }
+            None => {
+                let Some(id) = image.backend_ids.take() else { continue };
+                placed.backends.insert(backend.key, PlacedBackend { id, entry });
+                ops.push(Op::NewBackend { id, entry });
+            }
+        }
+    }
+    slots(wanted, placed, ops);
+}
+
+fn backend_entry(
+    image: &mut Image,
+    wanted: &Wanted,
+    placed: &Placed,
+    backend: &WantedBackend,
+    ops: &mut Vec<Op>,
+) -> abi::Backend {
+    let hop = backend.hop;
+    if let Some(hop) = hop {
+        egress(image, hop.egress, ops);
+    }
+    let own = hop.map(|hop| hop.source);
+    let outer = wanted.sources.first().copied().or(own).unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let (source_first, source_count) = match (wanted.mode, hop) {
+        (Mode::Fullnat, Some(hop)) => {
+            let list = source_list(wanted, hop);
+            (sources(image, &list, ops), list.len() as u16)
+        }
+        _ => (0, 0),
+    };
+    let tunnel = wanted.mode == Mode::Ipip;
+    let address = address_be(backend.key.address);
+    abi::Backend {
+        ethernet: hop.map_or([0; 3], |hop| ethernet(hop.destination_mac, hop.source_mac)),
+        egress: hop.map_or(0, |hop| hop.egress),
+        address: [address, 0, 0, 0],
+        source: [if tunnel { address_be(outer) } else { 0 }, 0, 0, 0],
+        port: backend.key.port.to_be(),
+        mode: wanted.mode as u8,
+        flags: if backend.alive { backend_flags::ALIVE } else { 0 },
+        outer_sum: if tunnel {
+            encap::outer_sum(address_be(outer), address)
+        } else {
+            0
+        },
+        mtu: hop.map_or(0, |hop| hop.mtu),
+        service: placed.id,
+        source_first,
+        source_count,
+        protocol: wanted.vip.protocol.number(),
+        reserved: 0,
+    }
+}
+
+/// The number of the first of these source addresses, which have numbers in a row.
+fn sources(image: &mut Image, list: &[Ipv4Addr], ops: &mut Vec<Op>) -> u16 {
+    if let Some(first) = run_of(&image.sources, list) {
+        return first as u16;
+    }
+    let first = image.sources.len() as u16;
+    for address in list {
+        ops.push(Op::Source {
+            number: image.sources.len() as u32,
+            address: *address,
+        });
+        image.sources.push(*address);
+    }
+    first
+}
+
+/// The slots that change hands.
+fn slots(wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
+    let members: Vec<(BackendKey, u32)> = wanted
+        .backends
+        .iter()
+        .filter(|b| b.weight > 0)
+        .map(|b| (b.key, b.weight))
+        .collect();
+    if placed.members.as_ref() == Some(&members) {
+        return;
+    }
+    let input: Vec<maglev::Member> = members
+        .iter()
+        .map(|(key, weight)| maglev::Member {
+            identity: maglev::identity(key.address, key.port),
+            weight: *weight,
+        })
+        .collect();
+    let ids: Vec<u32> = members.iter().map(|(key, _)| placed.backends[key].id).collect();
+    let table = maglev::build(placed.size, &input);
+    let owners: Vec<u32> = table
+        .iter()
+        .map(|member| ids.get(*member as usize).copied().unwrap_or(NO_BACKEND))
+        .collect();
+    let fresh = placed.owners.is_empty();
+    let changes: Vec<(u32, u32)> = owners
+        .iter()
+        .enumerate()
+        .filter(|(index, owner)| fresh || placed.owners[*index] != **owner)
+        .map(|(index, owner)| (placed.base + index as u32, *owner))
+        .collect();
+    placed.owners = owners;
+    placed.members = Some(members);
+    if !changes.is_empty() {
+        ops.push(Op::Slots { changes });
+    }
+}
+
+/// The way back of `nat`: one entry a backend.
+fn backs(image: &mut Image, wanted: &Wanted, placed: &Placed, ops: &mut Vec<Op>) {
+    let service = placed.id as u32;
+    let mut keep = BTreeSet::new();
+    if wanted.mode == Mode::Nat {
+        for backend in &wanted.backends {
+            let key = back_key(wanted.vip, backend.key);
+            let entry = abi::Back {
+                backend: placed.backends[&backend.key].id,
+                service,
+            };
+            keep.insert(key);
+            if image.backs.insert(key, entry) != Some(entry) {
+                ops.push(Op::Back { key, entry });
+            }
+        }
+    }
+    backs_gone(image, service, &keep, ops);
+}
+
+fn backs_gone(image: &mut Image, service: u32, keep: &BTreeSet<abi::BackKey>, ops: &mut Vec<Op>) {
+    let gone: Vec<abi::BackKey> = image
+        .backs
+        .iter()
+        .filter(|(key, back)| back.service == service && !keep.contains(key))
+        .map(|(key, _)| *key)
+        .collect();
+    for key in gone {
+        image.backs.remove(&key);
+        ops.push(Op::BackGone { key });
+    }
+}
+
+fn back_key(vip: Vip, key: BackendKey) -> abi::BackKey {
+    abi::BackKey {
+        address: address_be(key.address),
+        port: key.port.to_be(),
+        protocol: vip.protocol.number(),
+        reserved: 0,
+    }
+}
+
+fn egress(image: &mut Image, index: u32, ops: &mut Vec<Op>) {
+    if index != 0 && image.egress.insert(index) {
+        ops.push(Op::Egress { index });
+    }
+}
+
+/// A service that nobody finds any more.
+fn retire(image: &mut Image, placed: Placed, sweep: u64, ops: &mut Vec<Op>) {
+    backs_gone(image, placed.id as u32, &BTreeSet::new(), ops);
+    for backend in placed.backends.into_values() {
+        backend_gone(image, backend, sweep, ops);
+    }
+    image.retired.push((sweep, Rested::Service(placed.id)));
+    image.retired.push((
+        sweep,
+        Rested::Region {
+            base: placed.base,
+            size: placed.size,
+        },
+    ));
+}
+
+/// A backend that no slot names any more: its flows are void at once, its entry stays for packets in flight.
+fn backend_gone(image: &mut Image, backend: PlacedBackend, sweep: u64, ops: &mut Vec<Op>) {
+    let mut entry = backend.entry;
+    entry.flags &= !backend_flags::ALIVE;
+    ops.push(Op::Backend { id: backend.id, entry });
+    image.retired.push((sweep, Rested::Backend(backend.id)));
+}

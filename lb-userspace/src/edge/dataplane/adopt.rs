@@ -1,0 +1,199 @@
+//! The account of maps that are there already: read once, when a daemon starts.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use aya::maps::{Array, Map, MapData, MapError};
+use lb_common::abi::{self, ABI_VERSION, Meta, PORTS_PER_SOURCE, service_flags};
+use lb_common::maps;
+
+use super::tables::Tables;
+use super::{DataplaneError, bpffs, object};
+use crate::core::image::{BackendKey, Image, Placed, PlacedBackend, Rested};
+use crate::core::model::{Limits, Mode, Protocol, Vip};
+use crate::core::observed::RoutePrefix;
+
+/// What the pinned maps were made with.
+pub struct Pinned {
+    pub limits: Limits,
+    pub meta: Meta,
+}
+
+/// What is pinned in `dir`; `None`: nothing, or the leftovers of a start that did not get to its end, which are removed.
+pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
+    let path = dir.join(maps::META);
+    if !path.exists() {
+        clear(dir)?;
+        return Ok(None);
+    }
+    let map = open(dir, maps::META)?;
+    let array: Array<_, Meta> = Array::try_from(map).map_err(|error| DataplaneError::map(maps::META, error))?;
+    let meta = array
+        .get(&0, 0)
+        .map_err(|error| DataplaneError::map(maps::META, error))?;
+    match meta.abi_version {
+        ABI_VERSION => {}
+        0 => {
+            clear(dir)?;
+            return Ok(None);
+        }
+        found => {
+            return Err(DataplaneError::Abi {
+                path: dir.into(),
+                found,
+                own: ABI_VERSION,
+            });
+        }
+    }
+    let entries = |name: &str| -> Result<u32, DataplaneError> {
+        let path = dir.join(name);
+        let map = MapData::from_pin(&path).map_err(|error| DataplaneError::pin(&path, error))?;
+        Ok(map
+            .info()
+            .map_err(|error| DataplaneError::map(name, error))?
+            .max_entries())
+    };
+    let limits = Limits {
+        services: entries(maps::VIPS)?,
+        backends: entries(maps::BACKENDS)?,
+        slots: entries(maps::SLOTS)?,
+        flows: object::flows(entries(maps::FLOWS)?),
+        sources: entries(maps::PORTS)? / PORTS_PER_SOURCE,
+    };
+    Ok(Some(Pinned { limits, meta }))
+}
+
+/// Nothing of it is in use: a data plane is complete before its first link is pinned.
+fn clear(dir: &Path) -> Result<(), DataplaneError> {
+    bpffs::remove(dir)?;
+    bpffs::prepare(dir)
+}
+
+fn open(dir: &Path, name: &str) -> Result<Map, DataplaneError> {
+    let path = dir.join(name);
+    let data = MapData::from_pin(&path).map_err(|error| DataplaneError::pin(&path, error))?;
+    Map::from_map_data(data).map_err(|error| DataplaneError::map(name, error))
+}
+
+/// The account of these maps.
+pub fn image(tables: &Tables, limits: Limits) -> Result<Image, DataplaneError> {
+    let mut image = Image::new(limits);
+    let mut backends: BTreeMap<u16, Vec<(u32, abi::Backend)>> = BTreeMap::new();
+    for id in 1..tables.backends.len() {
+        let entry = tables.backends.load(id);
+        if Mode::from_u8(entry.mode).is_some() {
+            backends.entry(entry.service).or_default().push((id as u32, entry));
+        }
+    }
+    for pair in tables.services.iter() {
+        let (key, service) = pair.map_err(|error| DataplaneError::map(maps::SERVICES, error))?;
+        if let Some((vip, placed)) = placed(tables, key, service, &mut backends) {
+            image.regions.reserve(placed.base, placed.size);
+            image.service_ids.reserve(placed.id as u32);
+            placed
+                .backends
+                .values()
+                .for_each(|backend| image.backend_ids.reserve(backend.id));
+            image.services.insert(vip, placed);
+        }
+    }
+    leftovers(tables, &mut image, backends.into_values().flatten().map(|(id, _)| id))?;
+    others(tables, &mut image)?;
+    Ok(image)
+}
+
+/// What the daemon before this one had retired and not freed: it rests until a sweep has found no flow that names it.
+fn leftovers(tables: &Tables, image: &mut Image, backends: impl Iterator<Item = u32>) -> Result<(), DataplaneError> {
+    for id in backends {
+        image.backend_ids.reserve(id);
+        image.retired.push((0, Rested::Backend(id)));
+    }
+    let placed: HashSet<u16> = image.services.values().map(|placed| placed.id).collect();
+    for id in 1..image.limits.services.min(u16::MAX as u32) {
+        let vip = tables
+            .vips
+            .get(&id, 0)
+            .map_err(|error| DataplaneError::map(maps::VIPS, error))?;
+        if vip.protocol != 0 && !placed.contains(&(id as u16)) {
+            image.service_ids.reserve(id);
+            image.retired.push((0, Rested::Service(id as u16)));
+        }
+    }
+    Ok(())
+}
+
+fn placed(
+    tables: &Tables,
+    key: abi::VipKey,
+    service: abi::Service,
+    backends: &mut BTreeMap<u16, Vec<(u32, abi::Backend)>>,
+) -> Option<(Vip, Placed)> {
+    let protocol = [Protocol::Tcp, Protocol::Udp]
+        .into_iter()
+        .find(|protocol| protocol.number() == key.protocol)?;
+    let id = u16::try_from(service.id).ok().filter(|id| *id != 0)?;
+    let vip = Vip {
+        address: Ipv4Addr::from(key.address.to_ne_bytes()),
+        port: u16::from_be(key.port),
+        protocol,
+    };
+    let range = service.table_base as usize..service.table_base as usize + service.table_size as usize;
+    let owners: Vec<u32> = range
+        .filter(|i| *i < tables.slots.len())
+        .map(|i| tables.slots.load(i).current())
+        .collect();
+    let mine = backends.remove(&id).unwrap_or_default();
+    let mut placed = Placed {
+        id,
+        base: service.table_base,
+        size: service.table_size,
+        mode: Mode::from_u8((service.flags >> service_flags::MODE_SHIFT) as u8)?,
+        owners,
+        members: None,
+        backends: BTreeMap::new(),
+    };
+    for (id, entry) in mine {
+        let address = Ipv4Addr::from(entry.address[0].to_ne_bytes());
+        placed.backends.insert(
+            BackendKey {
+                address,
+                port: u16::from_be(entry.port),
+            },
+            PlacedBackend { id, entry },
+        );
+    }
+    Some((vip, placed))
+}
+
+/// Sources, interfaces, ways back and routes.
+fn others(tables: &Tables, image: &mut Image) -> Result<(), DataplaneError> {
+    let mut sources = BTreeMap::new();
+    for pair in tables.sources.iter() {
+        let (address, number) = pair.map_err(|error| DataplaneError::map(maps::SOURCES, error))?;
+        sources.insert(number, Ipv4Addr::from(address.to_ne_bytes()));
+    }
+    image.sources = sources.into_values().collect();
+    for index in tables.egress.keys() {
+        let index: Result<u32, MapError> = index;
+        image
+            .egress
+            .insert(index.map_err(|error| DataplaneError::map(maps::EGRESS, error))?);
+    }
+    for pair in tables.backs.iter() {
+        let (key, back) = pair.map_err(|error| DataplaneError::map(maps::BACKS, error))?;
+        image.backs.insert(key, back);
+    }
+    for pair in tables.routes.iter() {
+        let (key, hop) = pair.map_err(|error| DataplaneError::map(maps::ROUTES, error))?;
+        let address = Ipv4Addr::from(key.data().to_ne_bytes());
+        image.routes.insert(
+            RoutePrefix {
+                address,
+                length: key.prefix_len() as u8,
+            },
+            hop,
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! The data plane: everything that touches BPF.
+//!
+//! # Layout
+//!
+//! - `object`: the embedded objects and how they are loaded
+//! - `mapped`: arrays in this process's memory
+//! - `tables`: the maps, typed, and the writing of a plan into them
+//! - `adopt`: the account of maps that are there already
+//! - `links`: attaching to interfaces
+//! - `stats`: counters
+//! - [`janitor`]: the thread that sweeps the flow table and keeps its clock
+//! - [`run`]: packets through the program without an interface
+//! - [`single`]: `decap` and `pass`, which need no daemon
+
+mod adopt;
+mod bpffs;
+mod error;
+mod links;
+mod mapped;
+mod object;
+mod stats;
+mod tables;
+
+pub mod janitor;
+pub mod run;
+pub mod single;
+
+use std::path::{Path, PathBuf};
+
+use aya::Ebpf;
+use aya::maps::{Array, MapData};
+use lb_common::abi::{ABI_VERSION, Meta};
+use lb_common::maps;
+
+pub use error::DataplaneError;
+pub use links::Attached;
+pub use stats::Counters;
+
+use crate::core::image::Image;
+use crate::core::model::Limits;
+use crate::core::plan::Op;
+
+/// How a data plane is made, where none is pinned yet.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where programs, links and maps are pinned; `None`: nowhere, they go with this process.
+    pub pin_dir: Option<PathBuf>,
+    pub limits: Limits,
+    pub hash_key: [u64; 2],
+    /// Bits of `abi::FEATURE_*`.
+    pub features: u32,
+    /// Ports that `fullnat` uses, where they are not those of [`tables::host_ports`].
+    pub ports: Option<Vec<u16>>,
+}
+
+/// The loaded program with its maps.
+pub struct Dataplane {
+    ebpf: Ebpf,
+    tables: tables::Tables,
+    links: links::Links,
+    meta: Meta,
+    limits: Limits,
+    pin_dir: Option<PathBuf>,
+    adopted: bool,
+}
+
+impl Dataplane {
+    /// Adopts the data plane that is pinned, or makes one. The account says what its maps hold.
+    ///
+    /// # Errors
+    ///
+    /// No permission; a pinned data plane of another ABI version, which is left as it is; a kernel that refuses the program.
+    pub fn open(options: &Options) -> Result<(Self, Image), DataplaneError> {
+        let pinned = match &options.pin_dir {
+            Some(dir) => {
+                bpffs::prepare(dir)?;
+                adopt::pinned(dir)?
+            }
+            None => None,
+        };
+        let adopted = pinned.is_some();
+        let (limits, meta) = match pinned {
+            Some(there) => (there.limits, there.meta),
+            None => (options.limits, fresh_meta(options)),
+        };
+        let pin_dir = options.pin_dir.as_deref();
+        let mut ebpf = object::balancer(&object::Load {
+            pin_dir,
+            limits,
+            meta,
+            features: options.features,
+        })?;
+        if !adopted {
+            write_meta(&mut ebpf, meta)?;
+        }
+        let tables = tables::Tables::new(&mut ebpf, &limits, options.ports.clone())?;
+        let image = if adopted {
+            adopt::image(&tables, limits)?
+        } else {
+            Image::new(limits)
+        };
+        let links = match pin_dir {
+            Some(dir) => links::Links::adopt(dir, object::program(&mut ebpf, "balancer")?)?,
+            None => links::Links::default(),
+        };
+        let pin_dir = options.pin_dir.clone();
+        Ok((
+            Self {
+                ebpf,
+                tables,
+                links,
+                meta,
+                limits,
+                pin_dir,
+                adopted,
+            },
+            image,
+        ))
+    }
+
+    /// Whether the maps were there before.
+    pub fn adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// What the maps were made with.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Writes the steps of a plan, in their order.
+    ///
+    /// # Errors
+    ///
+    /// The first write that the kernel refuses; those before it stand.
+    pub fn apply(&mut self, ops: &[Op]) -> Result<(), DataplaneError> {
+        ops.iter().try_for_each(|op| self.tables.apply(op))
+    }
+
+    /// Counters as they are now, all CPUs added up.
+    pub fn counters(&self) -> Result<Counters, DataplaneError> {
+        stats::read(&self.tables)
+    }
+
+    /// What the janitor needs: its own view of the maps.
+    pub fn janitor_view(&mut self) -> Result<janitor::View, DataplaneError> {
+        janitor::View::new(&mut self.ebpf, &self.limits, self.meta.flow_seed)
+    }
+
+    /// Interfaces that the program is attached to.
+    pub fn attached(&self) -> Vec<Attached> {
+        self.links.attached()
+    }
+
+    /// Attaches to an interface. What is attached already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// There is no such interface, its driver has no native XDP, another program is attached, or no permission.
+    pub fn attach(&mut self, interface: &str, xdp: crate::core::model::XdpMode) -> Result<Attached, DataplaneError> {
+        if let Some(dir) = self.pin_dir.as_deref() {
+            self.pin(dir)?;
+        }
+        self.links.attach(
+            self.pin_dir.as_deref(),
+            object::program(&mut self.ebpf, "balancer")?,
+            interface,
+            xdp,
+        )
+    }
+
+    /// Detaches from the interface with this index.
+    pub fn detach(&mut self, index: u32) -> Result<(), DataplaneError> {
+        self.links.detach(index)
+    }
+
+    /// Detaches from everything and removes every pin. The maps live on in this process alone.
+    pub fn remove(&mut self) -> Result<(), DataplaneError> {
+        self.links.detach_all()?;
+        match &self.pin_dir {
+            Some(dir) => bpffs::remove(dir),
+            None => Ok(()),
+        }
+    }
+
+    /// Pins the maps again after [`Dataplane::remove`]; does nothing where they are pinned.
+    fn pin(&self, dir: &Path) -> Result<(), DataplaneError> {
+        bpffs::prepare(dir)?;
+        for name in maps::BALANCER {
+            let path = dir.join(name);
+            if !path.exists()
+                && let Some(id) = self.tables.map_id(name)
+            {
+                let map = MapData::from_id(id).map_err(|error| DataplaneError::map(name, error))?;
+                map.pin(&path).map_err(|error| DataplaneError::pin(&path, error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fresh_meta(options: &Options) -> Meta {
+    let mut seed = [0u8; 8];
+    // Only fails before the kernel has gathered entropy at all; then a fixed seed is as good.
+    let _ = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty());
+    let created = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    Meta {
+        abi_version: ABI_VERSION,
+        reserved: 0,
+        hash_key: options.hash_key,
+        flow_seed: u64::from_ne_bytes(seed),
+        created,
+        reserved_tail: [0; 3],
+    }
+}
+
+fn write_meta(ebpf: &mut Ebpf, meta: Meta) -> Result<(), DataplaneError> {
+    let map = ebpf
+        .map_mut(maps::META)
+        .ok_or_else(|| DataplaneError::Object(format!("no map {}", maps::META)))?;
+    let mut array: Array<_, Meta> = Array::try_from(map).map_err(|error| DataplaneError::map(maps::META, error))?;
+    array
+        .set(0, meta, 0)
+        .map_err(|error| DataplaneError::map(maps::META, error))
+}

@@ -1,0 +1,115 @@
+//! The objects that are embedded in `lb`, and how they are loaded.
+
+use std::path::Path;
+
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfLoader};
+use lb_common::abi::Meta;
+use lb_common::maps::{self, globals};
+use lb_common::reason::Reason;
+
+use super::DataplaneError;
+use crate::core::model::Limits;
+
+static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer"));
+static DECAP: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/decap"));
+static PASS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pass"));
+
+/// What is fixed when the balancer is loaded.
+pub struct Load<'a> {
+    /// Where the maps are pinned, or will be; `None`: nowhere.
+    pub pin_dir: Option<&'a Path>,
+    pub limits: Limits,
+    pub meta: Meta,
+    /// Bits of `abi::FEATURE_*`.
+    pub features: u32,
+}
+
+/// Buckets for a flow table of `flows`, half full when it has that many.
+pub fn buckets(flows: u32) -> u32 {
+    (flows / (lb_common::abi::BUCKET_ENTRIES as u32 / 2)).max(1)
+}
+
+/// Flows that a table of so many buckets is meant for.
+pub fn flows(buckets: u32) -> u32 {
+    buckets * (lb_common::abi::BUCKET_ENTRIES as u32 / 2)
+}
+
+/// Entries of each map under these limits.
+pub fn entries(limits: &Limits) -> [(&'static str, u32); 17] {
+    let ports = limits.sources * lb_common::abi::PORTS_PER_SOURCE;
+    [
+        // A service and the marker of its address.
+        (maps::SERVICES, limits.services * 2),
+        (maps::VIPS, limits.services),
+        (maps::SLOTS, limits.slots),
+        (maps::BACKENDS, limits.backends),
+        (maps::BACKS, limits.backends),
+        (maps::ROUTES, maps::default_limits::ROUTES),
+        (maps::EGRESS, maps::default_limits::EGRESS),
+        (maps::FLOWS, buckets(limits.flows)),
+        (maps::PORTS, ports),
+        (maps::FREE_PORTS, ports),
+        (maps::PORT_QUEUES, limits.sources),
+        (maps::SOURCES, limits.sources),
+        (maps::SOURCE_ADDRS, limits.sources),
+        (maps::SERVICE_STATS, limits.services),
+        (maps::BACKEND_STATS, limits.backends),
+        (maps::REASONS, Reason::ALL.len() as u32),
+        (maps::CLOCK, 1),
+    ]
+}
+
+/// Loads the balancer: its maps, made or taken from `pin_dir`, and the verified program.
+pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
+    let paths: Vec<_> = maps::BALANCER
+        .iter()
+        .filter_map(|name| load.pin_dir.map(|dir| (*name, dir.join(name))))
+        .collect();
+    let buckets = buckets(load.limits.flows);
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global(globals::FEATURES, &load.features, true)
+        .override_global(globals::HASH_KEY, &load.meta.hash_key, true)
+        .override_global(globals::FLOW_SEED, &load.meta.flow_seed, true)
+        .override_global(globals::FLOW_BUCKETS, &buckets, true)
+        .override_global(globals::SOURCE_LIMIT, &load.limits.sources, true);
+    for (name, entries) in entries(&load.limits) {
+        loader.map_max_entries(name, entries);
+    }
+    for (name, path) in &paths {
+        loader.map_pin_path(name, path.as_path());
+    }
+    let mut ebpf = loader.load(BALANCER).map_err(DataplaneError::load)?;
+    program(&mut ebpf, "balancer")?
+        .load()
+        .map_err(DataplaneError::program)?;
+    Ok(ebpf)
+}
+
+/// Loads `decap`; `listed`: only the prefixes of its list may send.
+pub fn decap(listed: bool, pins: &[(&'static str, std::path::PathBuf)]) -> Result<Ebpf, DataplaneError> {
+    let mut loader = EbpfLoader::new();
+    let listed = listed as u32;
+    loader.override_global(globals::FROM_LISTED, &listed, true);
+    for (name, path) in pins {
+        loader.map_pin_path(name, path.as_path());
+    }
+    let mut ebpf = loader.load(DECAP).map_err(DataplaneError::load)?;
+    program(&mut ebpf, "decap")?.load().map_err(DataplaneError::program)?;
+    Ok(ebpf)
+}
+
+/// Loads `pass`.
+pub fn pass() -> Result<Ebpf, DataplaneError> {
+    let mut ebpf = EbpfLoader::new().load(PASS).map_err(DataplaneError::load)?;
+    program(&mut ebpf, "pass")?.load().map_err(DataplaneError::program)?;
+    Ok(ebpf)
+}
+
+/// The XDP program `name` of a loaded object.
+pub fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DataplaneError> {
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| DataplaneError::Object(format!("no XDP program {name:?}")))
+}

@@ -1,0 +1,115 @@
+//! Packets through the program without an interface: `BPF_PROG_TEST_RUN`.
+
+use std::sync::atomic::Ordering;
+
+use aya::programs::{TestRun, TestRunOptions};
+use lb_common::abi::{Slot, Trace};
+use lb_common::maps;
+use lb_common::reason::Reason;
+
+use super::mapped::Mapped;
+use super::tables::mapped;
+use super::{Dataplane, DataplaneError, object};
+
+/// Interface that packets are said to come in by: the loopback interface, which every network namespace has.
+pub const INGRESS: u32 = 1;
+/// Shortest frame that the kernel runs.
+pub const MIN_FRAME: usize = 14;
+/// Longest frame that the kernel runs: a page without the room in front and behind.
+pub const MAX_FRAME: usize = 4096 - 256 - 320;
+
+/// What became of a packet, as the kernel tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Tx,
+    Redirect,
+    Pass,
+    Drop,
+    Aborted,
+}
+
+/// A packet after the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    /// Why it was passed or dropped.
+    pub reason: Option<Reason>,
+    /// What was decided on the way; only with `FEATURE_TRACE`.
+    pub trace: Trace,
+    pub packet: Vec<u8>,
+}
+
+/// Runs packets, one at a time.
+pub struct Runner {
+    trace: Mapped<Trace>,
+    before: Vec<u64>,
+    buffer: Vec<u8>,
+}
+
+impl Runner {
+    pub fn new(dataplane: &mut Dataplane) -> Result<Self, DataplaneError> {
+        let trace = mapped(&mut dataplane.ebpf, maps::TRACE, 1)?;
+        let before = dataplane.counters()?.reasons;
+        Ok(Self {
+            trace,
+            before,
+            buffer: vec![0; 8192],
+        })
+    }
+
+    /// Runs one packet, of [`MIN_FRAME`] to [`MAX_FRAME`] bytes from the Ethernet header on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses to run it.
+    pub fn run(&mut self, dataplane: &mut Dataplane, packet: &[u8]) -> Result<Outcome, DataplaneError> {
+        for word in 0..size_of::<Trace>() / 8 {
+            self.trace.word(0, word).store(0, Ordering::Release);
+        }
+        let program = object::program(&mut dataplane.ebpf, "balancer")?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(packet);
+        options.data_out = Some(&mut self.buffer);
+        let result = program
+            .test_run(options)
+            .map_err(|error| DataplaneError::Verifier(error.to_string()))?;
+        let length = result.data_size_out as usize;
+        let verdict = match result.return_value {
+            1 => Verdict::Drop,
+            2 => Verdict::Pass,
+            3 => Verdict::Tx,
+            4 => Verdict::Redirect,
+            _ => Verdict::Aborted,
+        };
+        let reason = match verdict {
+            Verdict::Pass | Verdict::Drop => self.reason(dataplane)?,
+            Verdict::Tx | Verdict::Redirect | Verdict::Aborted => None,
+        };
+        Ok(Outcome {
+            verdict,
+            reason,
+            trace: self.trace.load(0),
+            packet: self.buffer[..length].to_vec(),
+        })
+    }
+
+    /// The reason whose counter has moved.
+    fn reason(&mut self, dataplane: &Dataplane) -> Result<Option<Reason>, DataplaneError> {
+        let after = dataplane.counters()?.reasons;
+        let moved = after
+            .iter()
+            .zip(&self.before)
+            .position(|(after, before)| after != before);
+        self.before = after;
+        Ok(moved.map(|place| Reason::ALL[place]))
+    }
+}
+
+/// The state of a slot in JSON.
+pub fn slot_state_name(slot: Slot) -> &'static str {
+    match slot.state() {
+        lb_common::abi::slot_state::STABLE => "stable",
+        _ => "unknown",
+    }
+}

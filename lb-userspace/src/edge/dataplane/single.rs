@@ -1,0 +1,168 @@
+//! The programs that need no daemon: `decap` on a backend, `pass` on the peer of a veth.
+//!
+//! Each is attached by a link that is pinned in `PIN_DIR/decap-INDEX` or `PIN_DIR/pass-INDEX`, with its maps.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use aya::Ebpf;
+use aya::maps::{HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie::Key};
+use lb_common::maps;
+
+use super::{DataplaneError, bpffs, links, object};
+use crate::core::model::XdpMode;
+use crate::core::plan::address_be;
+
+/// Which program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Single {
+    Decap,
+    Pass,
+}
+
+impl Single {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Decap => "decap",
+            Self::Pass => "pass",
+        }
+    }
+
+    fn dir(self, pin_dir: &Path, index: u32) -> PathBuf {
+        pin_dir.join(format!("{}-{index}", self.name()))
+    }
+}
+
+/// A prefix of balancers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    pub address: Ipv4Addr,
+    /// In bits.
+    pub length: u8,
+}
+
+/// Attaches `decap` to `interface`, for tunnel packets to one of `local`. `from`: only from these; empty: from anyone.
+///
+/// # Errors
+///
+/// Attached already; and those of [`super::Dataplane::attach`].
+pub fn attach_decap(
+    pin_dir: &Path,
+    interface: &str,
+    local: &[Ipv4Addr],
+    from: &[Prefix],
+    xdp: XdpMode,
+) -> Result<(), DataplaneError> {
+    attach(pin_dir, interface, Single::Decap, xdp, |dir| {
+        let pins = [maps::DECAP_LOCAL, maps::DECAP_FROM, maps::DECAP_STATS].map(|name| (name, dir.join(name)));
+        let mut ebpf = object::decap(!from.is_empty(), &pins)?;
+        let map = |name: &str, ebpf: &mut Ebpf| {
+            ebpf.take_map(name)
+                .ok_or_else(|| DataplaneError::Object(format!("no map {name}")))
+        };
+        let mut addresses: HashMap<_, u32, u32> = HashMap::try_from(map(maps::DECAP_LOCAL, &mut ebpf)?)
+            .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
+        for address in local {
+            addresses
+                .insert(address_be(*address), 1, 0)
+                .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
+        }
+        let mut prefixes: LpmTrie<_, u32, u32> = LpmTrie::try_from(map(maps::DECAP_FROM, &mut ebpf)?)
+            .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
+        for prefix in from {
+            let key = Key::new(prefix.length as u32, address_be(prefix.address));
+            prefixes
+                .insert(&key, 1, 0)
+                .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
+        }
+        Ok(ebpf)
+    })
+}
+
+/// Attaches `pass` to `interface`.
+///
+/// # Errors
+///
+/// Attached already; and those of [`super::Dataplane::attach`].
+pub fn attach_pass(pin_dir: &Path, interface: &str) -> Result<(), DataplaneError> {
+    attach(pin_dir, interface, Single::Pass, XdpMode::Native, |_| object::pass())
+}
+
+fn attach(
+    pin_dir: &Path,
+    interface: &str,
+    single: Single,
+    xdp: XdpMode,
+    load: impl FnOnce(&Path) -> Result<Ebpf, DataplaneError>,
+) -> Result<(), DataplaneError> {
+    let index = links::index_of(interface)?;
+    let dir = single.dir(pin_dir, index);
+    if dir.join("link").exists() {
+        return Err(DataplaneError::Attach {
+            interface: interface.into(),
+            reason: format!(
+                "{0} is attached already; detach it first (lb {0} detach {interface})",
+                single.name()
+            ),
+        });
+    }
+    bpffs::remove(&dir)?;
+    bpffs::prepare(&dir)?;
+    let result = load(&dir).and_then(|mut ebpf| {
+        let (link, _) = links::link(object::program(&mut ebpf, single.name())?, interface, xdp)?;
+        let path = dir.join("link");
+        // The pin is what keeps the link from now on.
+        link.pin(&path)
+            .map(drop)
+            .map_err(|error| DataplaneError::pin(&path, error))
+    });
+    if result.is_err() {
+        let _ = bpffs::remove(&dir);
+    }
+    result
+}
+
+/// Detaches `single` from `interface`.
+///
+/// # Errors
+///
+/// It is not attached there.
+pub fn detach(pin_dir: &Path, interface: &str, single: Single) -> Result<(), DataplaneError> {
+    let index = links::index_of(interface)?;
+    let dir = single.dir(pin_dir, index);
+    if !dir.exists() {
+        return Err(DataplaneError::Attach {
+            interface: interface.into(),
+            reason: format!("{} is not attached (looked in {})", single.name(), pin_dir.display()),
+        });
+    }
+    bpffs::remove(&dir)?;
+    // Only goes if nothing else is pinned there.
+    let _ = std::fs::remove_dir(pin_dir);
+    Ok(())
+}
+
+/// Packets by outcome, in the order of [`maps::decap`].
+///
+/// # Errors
+///
+/// `decap` is not attached there.
+pub fn decap_counters(pin_dir: &Path, interface: &str) -> Result<[u64; maps::decap::COUNT], DataplaneError> {
+    let index = links::index_of(interface)?;
+    let path = Single::Decap.dir(pin_dir, index).join(maps::DECAP_STATS);
+    let data = MapData::from_pin(&path).map_err(|_| DataplaneError::Attach {
+        interface: interface.into(),
+        reason: format!("decap is not attached (looked in {})", pin_dir.display()),
+    })?;
+    let array = aya::maps::Map::from_map_data(data)
+        .and_then(PerCpuArray::<_, u64>::try_from)
+        .map_err(|error| DataplaneError::map(maps::DECAP_STATS, error))?;
+    let mut counters = [0; maps::decap::COUNT];
+    for (index, counter) in counters.iter_mut().enumerate() {
+        let values = array
+            .get(&(index as u32), 0)
+            .map_err(|error| DataplaneError::map(maps::DECAP_STATS, error))?;
+        *counter = values.iter().sum();
+    }
+    Ok(counters)
+}

@@ -1,0 +1,270 @@
+//! The maps, typed, and the writing of a plan into them.
+
+use std::collections::HashMap as Map;
+use std::net::Ipv4Addr;
+
+use aya::Ebpf;
+use aya::maps::xdp::DevMapHash;
+use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
+use lb_common::abi::{
+    Back, BackKey, Backend, BackendCounters, Hop, PORTS_PER_SOURCE, PortQueue, Service, ServiceCounters, Slot, Vip,
+    VipKey,
+};
+use lb_common::maps;
+
+use super::DataplaneError;
+use super::mapped::Mapped;
+use crate::core::model::Limits;
+use crate::core::plan::{Op, address_be};
+
+/// Every map that the daemon writes.
+pub struct Tables {
+    pub services: HashMap<MapData, VipKey, Service>,
+    pub vips: Array<MapData, Vip>,
+    pub slots: Mapped<Slot>,
+    pub backends: Mapped<Backend>,
+    pub backs: HashMap<MapData, BackKey, Back>,
+    pub routes: LpmTrie<MapData, u32, Hop>,
+    pub egress: DevMapHash<MapData>,
+    pub free_ports: Mapped<u32>,
+    pub port_queues: Mapped<PortQueue>,
+    pub sources: HashMap<MapData, u32, u32>,
+    pub source_addrs: Array<MapData, u32>,
+    pub service_stats: PerCpuArray<MapData, ServiceCounters>,
+    pub backend_stats: PerCpuArray<MapData, BackendCounters>,
+    pub reasons: PerCpuArray<MapData, u64>,
+    ports: Option<Vec<u16>>,
+    cpus: usize,
+    ids: Map<&'static str, u32>,
+}
+
+impl Tables {
+    pub fn new(ebpf: &mut Ebpf, limits: &Limits, ports: Option<Vec<u16>>) -> Result<Self, DataplaneError> {
+        let mut ids = Map::new();
+        for name in maps::BALANCER {
+            ids.insert(
+                *name,
+                duplicate(ebpf, name)?
+                    .info()
+                    .map_err(|error| DataplaneError::map(name, error))?
+                    .id(),
+            );
+        }
+        Ok(Self {
+            services: typed(ebpf, maps::SERVICES)?,
+            vips: typed(ebpf, maps::VIPS)?,
+            slots: mapped(ebpf, maps::SLOTS, limits.slots)?,
+            backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
+            backs: typed(ebpf, maps::BACKS)?,
+            routes: typed(ebpf, maps::ROUTES)?,
+            egress: typed(ebpf, maps::EGRESS)?,
+            free_ports: mapped(ebpf, maps::FREE_PORTS, limits.sources * PORTS_PER_SOURCE)?,
+            port_queues: mapped(ebpf, maps::PORT_QUEUES, limits.sources)?,
+            sources: typed(ebpf, maps::SOURCES)?,
+            source_addrs: typed(ebpf, maps::SOURCE_ADDRS)?,
+            service_stats: typed(ebpf, maps::SERVICE_STATS)?,
+            backend_stats: typed(ebpf, maps::BACKEND_STATS)?,
+            reasons: typed(ebpf, maps::REASONS)?,
+            ports,
+            cpus: aya::util::nr_cpus().map_err(|(file, error)| DataplaneError::io(file, error))?,
+            ids,
+        })
+    }
+
+    /// The kernel's identifier of a map.
+    pub fn map_id(&self, name: &str) -> Option<u32> {
+        self.ids.get(name).copied()
+    }
+
+    pub fn apply(&mut self, op: &Op) -> Result<(), DataplaneError> {
+        match op {
+            Op::Egress { index } => self
+                .egress
+                .insert(*index, *index, None, 0)
+                .map_err(|error| DataplaneError::Map {
+                    name: maps::EGRESS.into(),
+                    reason: error.to_string(),
+                }),
+            Op::Source { number, address } => self.add_source(*number, *address),
+            Op::NewBackend { id, entry } => {
+                let zero = PerCpuValues::try_from(vec![BackendCounters::default(); self.cpus])
+                    .map_err(|error| DataplaneError::io(maps::BACKEND_STATS, error))?;
+                self.backend_stats
+                    .set(*id, zero, 0)
+                    .map_err(|error| DataplaneError::map(maps::BACKEND_STATS, error))?;
+                self.backends.store(*id as usize, entry);
+                Ok(())
+            }
+            Op::Backend { id, entry } => {
+                self.backends.store(*id as usize, entry);
+                Ok(())
+            }
+            Op::BackendCleared { id } => {
+                self.clear_backend(*id);
+                Ok(())
+            }
+            Op::Vip { id, entry } => self
+                .vips
+                .set(*id as u32, entry, 0)
+                .map_err(|error| DataplaneError::map(maps::VIPS, error)),
+            Op::Slots { changes } => {
+                for (index, backend) in changes {
+                    self.slots.store(*index as usize, &Slot::stable(*backend));
+                }
+                Ok(())
+            }
+            Op::Service { key, entry, new } => self.put_service(key, entry, *new),
+            Op::ServiceGone { key } => gone(maps::SERVICES, self.services.remove(key)),
+            Op::Back { key, entry } => self
+                .backs
+                .insert(key, entry, 0)
+                .map_err(|error| DataplaneError::map(maps::BACKS, error)),
+            Op::BackGone { key } => gone(maps::BACKS, self.backs.remove(key)),
+            Op::Route { prefix, hop } => {
+                let key = Key::new(prefix.length as u32, address_be(prefix.address));
+                self.routes
+                    .insert(&key, hop, 0)
+                    .map_err(|error| DataplaneError::map(maps::ROUTES, error))
+            }
+            Op::RouteGone { prefix } => {
+                let key = Key::new(prefix.length as u32, address_be(prefix.address));
+                gone(maps::ROUTES, self.routes.remove(&key))
+            }
+        }
+    }
+
+    fn put_service(&mut self, key: &VipKey, entry: &Service, new: bool) -> Result<(), DataplaneError> {
+        if new {
+            let zero = PerCpuValues::try_from(vec![ServiceCounters::default(); self.cpus])
+                .map_err(|error| DataplaneError::io(maps::SERVICE_STATS, error))?;
+            self.service_stats
+                .set(entry.id, zero, 0)
+                .map_err(|error| DataplaneError::map(maps::SERVICE_STATS, error))?;
+        }
+        self.services
+            .insert(key, entry, 0)
+            .map_err(|error| DataplaneError::map(maps::SERVICES, error))
+    }
+
+    fn clear_backend(&mut self, id: u32) {
+        for word in 0..size_of::<Backend>() / 8 {
+            self.backends
+                .word(id as usize, word)
+                .store(0, std::sync::atomic::Ordering::Release);
+        }
+    }
+
+    /// A source address and the queue of its ports, before any backend names it.
+    fn add_source(&mut self, number: u32, address: Ipv4Addr) -> Result<(), DataplaneError> {
+        let ports = self.ports.clone().unwrap_or_else(host_ports);
+        for (place, port) in ports.iter().enumerate() {
+            self.free_ports
+                .store((number * PORTS_PER_SOURCE) as usize + place, &(*port as u32));
+        }
+        let queue = PortQueue {
+            head: 0,
+            reserved_head: [0; 7],
+            tail: ports.len() as u64,
+            reserved_tail: [0; 7],
+        };
+        self.port_queues.store(number as usize, &queue);
+        let address = address_be(address);
+        self.source_addrs
+            .set(number, address, 0)
+            .map_err(|error| DataplaneError::map(maps::SOURCE_ADDRS, error))?;
+        self.sources
+            .insert(address, number, 0)
+            .map_err(|error| DataplaneError::map(maps::SOURCES, error))
+    }
+}
+
+/// Source ports of `fullnat`: 1024 to 65535 without those that this host gives to its own connections, health checks among
+/// them, which go to the same backends. Begins at a random one, so that a new data plane does not at once reuse the ports of the
+/// one before it.
+pub fn host_ports() -> Vec<u16> {
+    let own = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut own = own.split_whitespace().filter_map(|port| port.parse::<u16>().ok());
+    let (first, last) = (own.next().unwrap_or(32768), own.next().unwrap_or(60999));
+    let mut ports = free_ports(first, last);
+    let mut seed = [0u8; 4];
+    let _ = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty());
+    let turn = u32::from_ne_bytes(seed) as usize % ports.len().max(1);
+    ports.rotate_left(turn);
+    ports
+}
+
+/// 1024 to 65535 without `first` to `last`; all of them where nothing would be left.
+pub fn free_ports(first: u16, last: u16) -> Vec<u16> {
+    let left: Vec<u16> = (1024..=65535).filter(|port| *port < first || *port > last).collect();
+    if left.is_empty() {
+        (1024..=65535).collect()
+    } else {
+        left
+    }
+}
+
+/// Removing what is not there is no error.
+fn gone(name: &str, result: Result<(), MapError>) -> Result<(), DataplaneError> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) if super::error::caused_by(&error, libc::ENOENT) => Ok(()),
+        Err(error) => Err(DataplaneError::map(name, error)),
+    }
+}
+
+/// Another handle on a map of the object.
+pub fn duplicate(ebpf: &mut Ebpf, name: &str) -> Result<MapData, DataplaneError> {
+    use aya::maps::Map as Any;
+    let map = ebpf
+        .map(name)
+        .ok_or_else(|| DataplaneError::Object(format!("no map {name}")))?;
+    let data = match map {
+        Any::Array(data) | Any::HashMap(data) | Any::LpmTrie(data) | Any::DevMapHash(data) | Any::PerCpuArray(data) => {
+            data
+        }
+        _ => return Err(DataplaneError::Object(format!("map {name} has an unexpected type"))),
+    };
+    let id = data.info().map_err(|error| DataplaneError::map(name, error))?.id();
+    MapData::from_id(id).map_err(|error| DataplaneError::map(name, error))
+}
+
+fn typed<T>(ebpf: &mut Ebpf, name: &str) -> Result<T, DataplaneError>
+where
+    T: TryFrom<aya::maps::Map, Error = MapError>,
+{
+    let data = duplicate(ebpf, name)?;
+    let map = aya::maps::Map::from_map_data(data).map_err(|error| DataplaneError::map(name, error))?;
+    T::try_from(map).map_err(|error| DataplaneError::map(name, error))
+}
+
+/// An mmap-able array of the object, mapped.
+pub fn mapped<T: aya::Pod>(ebpf: &mut Ebpf, name: &str, len: u32) -> Result<Mapped<T>, DataplaneError> {
+    let data = duplicate(ebpf, name)?;
+    let there = data
+        .info()
+        .map_err(|error| DataplaneError::map(name, error))?
+        .max_entries();
+    if there != len {
+        return Err(DataplaneError::Map {
+            name: name.into(),
+            reason: format!("has {there} entries, not {len}"),
+        });
+    }
+    Mapped::new(data.fd(), len).map_err(|error| DataplaneError::io(name, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_own_ports_are_left_out() {
+        let ports = free_ports(32768, 60999);
+        assert_eq!(
+            (ports.len(), ports[0], *ports.last().unwrap()),
+            (31744 + 4536, 1024, 65535)
+        );
+        assert!(!ports.contains(&40000));
+        assert_eq!(free_ports(1024, 65535).len(), 64512);
+    }
+}
