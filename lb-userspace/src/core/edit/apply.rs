@@ -13,7 +13,8 @@ pub fn apply(document: &Document, edit: &Edit, who: &SetBy) -> Result<Outcome, R
     if let Edit::Apply { text, format } = edit {
         let checked = config::check(text, *format).map_err(Refusal::Invalid)?;
         let digest = config::digest(text);
-        draft.edited = document.origin.as_ref().is_none_or(|origin| origin.digest != digest);
+        let is_origin = document.origin.as_ref().is_some_and(|origin| origin.digest == digest);
+        draft.edited = !is_origin && (document.edited || checked.file != document.file);
         draft.file = checked.file;
         let old = resolved.ok().map(|(model, _)| model);
         return finish((document, old.as_ref()), draft, who, Some(checked.warnings));
