@@ -4,9 +4,12 @@
 //!
 //! - [`core`]: what is decided, as pure functions and state machines: no I/O, no clock, no async
 //! - [`edge`]: what touches the world: BPF, netlink, probes, the API, the state on disk
-//! - `daemon`: the loop that owns everything
+//! - [`daemon`]: the loop that owns everything
+//! - [`replay`]: captures through the real program, offline
 //! - [`cli`]: a file per subcommand
 
 pub mod cli;
 pub mod core;
+pub mod daemon;
 pub mod edge;
+pub mod replay;

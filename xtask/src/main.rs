@@ -1,1 +1,68 @@
-fn main() {}
+//! Chores of the lb workspace.
+//!
+//! # Layout
+//!
+//! A file (or directory) per verb, and what the verbs share:
+//!
+//! - [`setup`]: gets a machine ready to build, and to run what was built
+//! - [`build`]: builds `lb`
+//! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
+//! - [`mod@test`]: runs the tests and counts
+//! - [`demo`]: shows it all, with real traffic
+//! - [`workspace`]: where things lie
+//! - [`shell`]: running programs, and saying how long a step took
+
+use std::process::ExitCode;
+
+mod build;
+mod check;
+mod demo;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+mod workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask VERB
+
+  setup                     get this machine ready to build lb, and as root to run it
+  build [--release]         build lb (with --release: the one file to ship) and print where it is
+  check                     format, lints, documentation and house rules
+  test [--full] [FILTER]    run every test that this machine can run (with --full: also the long ones)
+  demo [--keep]             show it all with real traffic (with --keep: leave it standing)";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["setup"] => setup::run().map(|()| true),
+        ["build"] => build::run(false).map(|()| true),
+        ["build", "--release"] => build::run(true).map(|()| true),
+        ["check"] => check::run(),
+        ["test", wanted @ ..] => match test::Wanted::parse(wanted) {
+            Some(wanted) => test::run(&wanted),
+            None => return wrong_usage(),
+        },
+        ["demo"] => demo::run(false).map(|()| true),
+        ["demo", "--keep"] => demo::run(true).map(|()| true),
+        ["help" | "-h" | "--help"] => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        _ => return wrong_usage(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wrong_usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}

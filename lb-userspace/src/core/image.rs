@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use lb_common::abi;
 
 use super::model::{Limits, Mode, Vip};
-use super::observed::RoutePrefix;
+use super::observed::{ResolvedHop, RoutePrefix};
 
 /// A backend within its service, as the maps know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,27 @@ pub struct Placed {
 pub struct PlacedBackend {
     pub id: u32,
     pub entry: abi::Backend,
+}
+
+impl PlacedBackend {
+    /// Whether its flows go on.
+    pub fn alive(&self) -> bool {
+        self.entry.flags & abi::backend_flags::ALIVE != 0
+    }
+
+    /// The next hop that the maps have for it; `sources` are [`Image::sources`].
+    pub fn hop(&self, sources: &[Ipv4Addr]) -> Option<ResolvedHop> {
+        let entry = &self.entry;
+        let [to, mixed, from] = entry.ethernet.map(u32::to_ne_bytes);
+        let numbered = sources.get(entry.source_first as usize).copied().filter(|_| entry.source_count > 0);
+        (entry.egress != 0).then(|| ResolvedHop {
+            egress: entry.egress,
+            destination_mac: [to[0], to[1], to[2], to[3], mixed[0], mixed[1]],
+            source_mac: [mixed[2], mixed[3], from[0], from[1], from[2], from[3]],
+            source: numbered.unwrap_or_else(|| Ipv4Addr::from(entry.source[0].to_ne_bytes())),
+            mtu: entry.mtu,
+        })
+    }
 }
 
 /// Something that must rest before it is used again.

@@ -32,20 +32,19 @@ impl Standing {
     }
 }
 
-/// The standing of every backend of a service, in the order of [`Service::backends`].
+/// The standing of every backend of a service. `seen` and the answer are in the order of [`Service::backends`].
 ///
 /// The pool is made of those that are ready, up, reachable and of a weight above 0, of the lowest priority that has any. Where
 /// there is none at all, `when_all_down` decides.
-pub fn standings<'a>(service: &Service, observe: impl Fn(&Backend) -> Observation<'a>) -> Vec<Standing> {
-    let seen: Vec<Observation> = service.backends.iter().map(observe).collect();
+pub fn standings(service: &Service, seen: &[Observation]) -> Vec<Standing> {
     let mut standings: Vec<Standing> = service
         .backends
         .iter()
-        .zip(&seen)
+        .zip(seen)
         .map(|(backend, seen)| alone(service, backend, seen))
         .collect();
     if standings.iter().all(|standing| standing.weight == 0) && service.when_all_down == WhenAllDown::UseAll {
-        for ((standing, backend), seen) in standings.iter_mut().zip(&service.backends).zip(&seen) {
+        for ((standing, backend), seen) in standings.iter_mut().zip(&service.backends).zip(seen) {
             if backend.state == AdminState::Ready && backend.weight > 0 && matches!(seen.hop, Some(Ok(_))) {
                 *standing = Standing {
                     weight: backend.weight,

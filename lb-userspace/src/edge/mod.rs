@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`dataplane`]: BPF: programs, links, maps
+//! - [`net`]: netlink: links, routes, neighbours, next hops
 //! - [`probe`]: checks the backends
 //! - [`state`]: the desired state on disk
 //! - [`api`]: HTTP and JSON over a unix socket, for people and their scripts
@@ -13,4 +14,6 @@ pub mod api;
 pub mod client;
 pub mod dataplane;
 pub mod metrics;
+pub mod net;
 pub mod probe;
+pub mod state;

@@ -67,6 +67,18 @@ impl Finding {
             at_key: false,
         }
     }
+
+    /// One line with the place: `lb.toml:12:8: error: backend web/web-1: port 0 is not a port; give 1 to 65535`.
+    pub fn located(&self, file_name: &str) -> String {
+        format!("{}: {}: {self}", self.at(file_name), self.severity.name())
+    }
+
+    fn at(&self, file_name: &str) -> String {
+        match self.place {
+            Some(place) => format!("{file_name}:{}:{}", place.line, place.column),
+            None => file_name.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -135,10 +147,7 @@ fn render_one(out: &mut String, finding: &Finding, file_name: &str, source: &str
         (true, Severity::Error) => ("\x1b[1m", "\x1b[1;31m", "\x1b[0m"),
         (true, Severity::Warning) => ("\x1b[1m", "\x1b[1;33m", "\x1b[0m"),
     };
-    let at = match finding.place {
-        Some(place) => format!("{file_name}:{}:{}", place.line, place.column),
-        None => file_name.to_owned(),
-    };
+    let at = finding.at(file_name);
     let severity = finding.severity.name();
     let message = &finding.message;
     // Writing to a string does not fail.

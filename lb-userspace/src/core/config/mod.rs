@@ -23,6 +23,8 @@ mod source;
 mod words;
 
 #[cfg(test)]
+pub(super) mod arbitrary;
+#[cfg(test)]
 mod tests;
 
 pub use file::File;

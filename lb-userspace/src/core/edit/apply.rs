@@ -9,17 +9,20 @@ use crate::core::model::{Model, SetBy};
 /// refused.
 pub fn apply(document: &Document, edit: &Edit, who: &SetBy) -> Result<Outcome, Refusal> {
     let mut draft = document.clone();
+    let resolved = document.resolve();
     if let Edit::Apply { text, format } = edit {
         let checked = config::check(text, *format).map_err(Refusal::Invalid)?;
         let digest = config::digest(text);
-        draft.edited = document.origin.as_ref().is_none_or(|origin| origin.digest != digest);
+        let is_origin = document.origin.as_ref().is_some_and(|origin| origin.digest == digest);
+        draft.edited = !is_origin && (document.edited || checked.file != document.file);
         draft.file = checked.file;
-        return finish(document, draft, who, Some(checked.warnings));
+        let old = resolved.ok().map(|(model, _)| model);
+        return finish((document, old.as_ref()), draft, who, Some(checked.warnings));
     }
-    let (model, _) = document.resolve().map_err(Refusal::Invalid)?;
+    let (model, _) = resolved.map_err(Refusal::Invalid)?;
     make(&mut draft, &model, edit, who)?;
     draft.edited |= draft.file != document.file;
-    finish(document, draft, who, None)
+    finish((document, Some(&model)), draft, who, None)
 }
 
 /// Reads a configuration file again. Refused where it would drop changes made by other means since, unless `overwrite`.
@@ -46,7 +49,8 @@ pub fn reload(
     draft.file = checked.file;
     draft.origin = Some(origin);
     draft.edited = false;
-    finish(document, draft, who, Some(checked.warnings))
+    let old = document.resolve().ok().map(|(model, _)| model);
+    finish((document, old.as_ref()), draft, who, Some(checked.warnings))
 }
 
 fn make(draft: &mut Document, model: &Model, edit: &Edit, who: &SetBy) -> Result<(), Refusal> {
@@ -81,7 +85,7 @@ fn make(draft: &mut Document, model: &Model, edit: &Edit, who: &SetBy) -> Result
 /// Looks at the changed document as a whole, and says what changes. `warnings` are those of the text it was read from,
 /// which know their places.
 fn finish(
-    before: &Document,
+    (before, old): (&Document, Option<&Model>),
     mut after: Document,
     who: &SetBy,
     warnings: Option<Vec<Finding>>,
@@ -113,9 +117,8 @@ fn finish(
     }
     after.revision = before.revision + 1;
     after.changed_by = Some(who.clone());
-    let old = before.resolve().ok().map(|(model, _)| model);
-    let plan = difference(old.as_ref(), &model);
-    warnings.extend(old.and_then(|old| made_anew(&old, &model)));
+    let plan = difference(old, &model);
+    warnings.extend(old.and_then(|old| made_anew(old, &model)));
     Ok(Outcome {
         document: after,
         model,

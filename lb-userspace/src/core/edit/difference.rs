@@ -23,8 +23,10 @@ pub fn difference(before: Option<&Model>, after: &Model) -> Vec<String> {
             &node_fields(&after.node),
         );
     }
-    let old: HashMap<&str, &Service> = before.map(|model| by_name(&model.services)).unwrap_or_default();
-    let new = by_name(&after.services);
+    let old: HashMap<&str, &Service> = before
+        .map(|model| services_by_name(&model.services))
+        .unwrap_or_default();
+    let new = services_by_name(&after.services);
     for service in &after.services {
         match old.get(service.name.as_str()) {
             Some(before) => service_changes(before, service, &mut lines),
@@ -48,7 +50,7 @@ pub fn difference(before: Option<&Model>, after: &Model) -> Vec<String> {
     lines
 }
 
-fn by_name(services: &[Service]) -> HashMap<&str, &Service> {
+fn services_by_name(services: &[Service]) -> HashMap<&str, &Service> {
     services
         .iter()
         .map(|service| (service.name.as_str(), service))
@@ -88,34 +90,36 @@ fn service_comes(service: &Service, lines: &mut Vec<String>) {
 }
 
 fn service_changes(before: &Service, after: &Service, lines: &mut Vec<String>) {
-    changed(
-        lines,
-        &format!("service {}", after.name),
-        &service_fields(before),
-        &service_fields(after),
-    );
-    let old: HashMap<&str, &Backend> = before
-        .backends
-        .iter()
-        .map(|backend| (backend.name.as_str(), backend))
-        .collect();
+    let subject = format!("service {}", after.name);
+    changed(lines, &subject, &service_fields(before), &service_fields(after));
+    let (old, new) = (backends_by_name(before), backends_by_name(after));
     for backend in &after.backends {
-        let key = format!("backend {}/{}", after.name, backend.name);
         match old.get(backend.name.as_str()) {
-            Some(before) => changed(
-                lines,
-                &key,
-                &backend_fields(before, backend),
-                &backend_fields(backend, before),
-            ),
+            Some(before) => {
+                let subject = format!("backend {}/{}", after.name, backend.name);
+                changed(
+                    lines,
+                    &subject,
+                    &backend_fields(before, backend),
+                    &backend_fields(backend, before),
+                );
+            }
             None => lines.push(format!("+ backend {}", show_backend(after, backend))),
         }
     }
     let gone = before
         .backends
         .iter()
-        .filter(|backend| after.backend(&backend.name).is_none());
+        .filter(|backend| !new.contains_key(backend.name.as_str()));
     lines.extend(gone.map(|backend| format!("- backend {}", show_backend(before, backend))));
+}
+
+fn backends_by_name(service: &Service) -> HashMap<&str, &Backend> {
+    service
+        .backends
+        .iter()
+        .map(|backend| (backend.name.as_str(), backend))
+        .collect()
 }
 
 fn show_backend(service: &Service, backend: &Backend) -> String {

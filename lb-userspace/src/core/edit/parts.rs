@@ -21,7 +21,7 @@ pub fn service_add(draft: &mut Document, model: &Model, service: &Value) -> Resu
         )));
     }
     let path = format!("service[{}]", draft.file.service.len());
-    let subject = name.map_or("service".to_owned(), |name| format!("service {name}"));
+    let subject = name.map_or("service".to_owned(), |name| format!("service {}", name.escape_debug()));
     draft
         .file
         .service
@@ -70,7 +70,7 @@ pub fn backend_add(draft: &mut Document, model: &Model, service: &str, backend: 
     }
     let pool = &mut draft.file.service[index].backend;
     let path = format!("service[{index}].backend[{}]", pool.len());
-    let subject = format!("backend {}", override_key(&service.name, name.unwrap_or_default()));
+    let subject = format!("backend {}/{}", service.name, name.unwrap_or_default().escape_debug());
     pool.push(config::decode(backend.clone(), &path, &subject).map_err(Refusal::Invalid)?);
     Ok(())
 }

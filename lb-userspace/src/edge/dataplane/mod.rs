@@ -33,8 +33,9 @@ use lb_common::abi::{ABI_VERSION, Meta};
 use lb_common::maps;
 
 pub use error::DataplaneError;
-pub use links::Attached;
+pub use links::{Attached, index_of};
 pub use stats::Counters;
+pub use tables::free_ports;
 
 use crate::core::image::Image;
 use crate::core::model::Limits;
@@ -145,6 +146,12 @@ impl Dataplane {
     /// What the janitor needs: its own view of the maps.
     pub fn janitor_view(&mut self) -> Result<janitor::View, DataplaneError> {
         janitor::View::new(&mut self.ebpf, &self.limits, self.meta.flow_seed)
+    }
+
+    /// The kernel's identifier of the loaded program.
+    pub fn program_id(&self) -> Option<u32> {
+        let program: &aya::programs::Xdp = self.ebpf.program("balancer")?.try_into().ok()?;
+        Some(program.info().ok()?.id())
     }
 
     /// Interfaces that the program is attached to.

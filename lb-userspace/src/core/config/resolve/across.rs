@@ -149,7 +149,7 @@ fn nat_ways_back(services: &[Draft], findings: &mut Findings) {
 
 fn capacities(services: &[Draft], node: &Node, findings: &mut Findings) {
     let limits = node.limits;
-    let top = Table::new("", "");
+    let table = Table::new("node.limits", "");
     let backends: usize = services.iter().map(|service| service.backends.len()).sum();
     let slots: u64 = services
         .iter()
@@ -157,25 +157,21 @@ fn capacities(services: &[Draft], node: &Node, findings: &mut Findings) {
         .map(u64::from)
         .sum();
     let all = [
-        ("services", services.len() as u64, limits.services),
-        ("backends", backends as u64, limits.backends),
+        ("services", services.len() as u64, limits.services, "services", ""),
+        ("backends", backends as u64, limits.backends, "backends", ""),
+        (
+            "slots",
+            slots,
+            limits.slots,
+            "slots in all tables together",
+            ", or a smaller table_size",
+        ),
     ];
-    for (key, count, limit) in all {
+    for (key, count, limit, things, or_else) in all {
         if count > u64::from(limit) {
-            let what = format!("{count} {key} are more than node.limits.{key} = {limit}");
-            findings.take(
-                &top,
-                "service",
-                wrong::<()>(what, format!("set node.limits.{key} = {count} or more")),
-            );
+            let what = format!("{count} {things} are more than node.limits.{key} = {limit}");
+            let help = format!("set node.limits.{key} = {count} or more{or_else}");
+            findings.take(&table, key, wrong::<()>(what, help));
         }
-    }
-    if slots > u64::from(limits.slots) {
-        let what = format!(
-            "the tables have {slots} slots together, more than node.limits.slots = {}",
-            limits.slots
-        );
-        let help = format!("set node.limits.slots = {slots} or more, or a smaller table_size");
-        findings.take(&top, "service", wrong::<()>(what, help));
     }
 }

@@ -9,7 +9,7 @@ use crate::core::config::words::{self, Wrong, wrong};
 use crate::core::model::{Check, CheckKind};
 
 /// Bounds of both intervals.
-const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
+const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 /// Bounds of the timeout.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 /// Bounds of `rise` and `fall`.
@@ -35,7 +35,7 @@ struct Picked<'a, T> {
 }
 
 /// The check that the layers amount to, the first one going before the others; and whether any of them names a type.
-pub fn resolve(layers: &[Layer<'_>], findings: &mut Findings) -> (Option<Check>, bool) {
+pub fn resolve(layers: &[Layer<'_>], findings: &mut Findings) -> (Check, bool) {
     let mut stack = Stack { layers, findings };
     let named = stack.pick(|check| check.r#type.as_ref()).is_some();
     let kind = stack.kind();
@@ -63,7 +63,7 @@ pub fn resolve(layers: &[Layer<'_>], findings: &mut Findings) -> (Option<Check>,
         fall: fall.unwrap_or(DEFAULT_FALL),
         jitter: jitter.unwrap_or(DEFAULT_JITTER),
     };
-    (Some(check), named)
+    (check, named)
 }
 
 fn jitter(share: f64) -> Result<f64, Wrong> {

@@ -37,7 +37,7 @@ pub struct Draft {
     pub mode: Option<Mode>,
     pub table_size: Option<u32>,
     when_all_down: Option<WhenAllDown>,
-    check: Option<Check>,
+    check: Check,
     pub backends: Vec<BackendDraft>,
 }
 
@@ -57,7 +57,7 @@ impl Draft {
             vip: self.vip?,
             mode: self.mode?,
             table_size: self.table_size?,
-            check: self.check?,
+            check: self.check,
             when_all_down: self.when_all_down?,
             backends: self
                 .backends
@@ -169,7 +169,7 @@ fn service_check(
     defaults: &Defaults<'_>,
     table: &Table,
     findings: &mut Findings,
-) -> Option<Check> {
+) -> Check {
     let own = service.check.iter().map(|check| Layer {
         check,
         table: Table::new(table.at("check"), format!("{}: check", table.subject)),

@@ -1,0 +1,80 @@
+//! Parts of a document that do not fit together.
+
+use super::*;
+
+#[test]
+fn parts_of_a_document_do_not_contradict_each_other() {
+    let backend = |fields: &str| format!("{WEB}[[service.backend]]\n{fields}\n");
+    let service = |fields: &str| format!("{WEB}[[service]]\n{fields}\n");
+    let rows = [
+        (
+            backend("name = \"web-1\"\naddress = \"10.0.1.2\""),
+            "backend web/web-1: the service has a backend of this name already; give each backend a name of its own",
+        ),
+        (
+            backend("name = \"b\"\naddress = \"10.0.1.1\""),
+            "backend web/b: 10.0.1.1:80 is backend web-1 already; remove one of them, and give the other more weight",
+        ),
+        (
+            backend("address = \"192.0.2.10\""),
+            "backend web/192.0.2.10: 192.0.2.10:80 is the VIP itself; give the address of a server",
+        ),
+        (
+            backend("name = \"10.0.1.9\"\naddress = \"10.0.1.2\""),
+            "backend web/10.0.1.9: its name is an address, but not its own; give it another name, or none",
+        ),
+        (
+            service("name = \"web\"\naddress = \"192.0.2.11\"\nport = 80"),
+            "service web: another service has this name already; rename one of them",
+        ),
+        (
+            service("name = \"shop\"\naddress = \"192.0.2.10\"\nport = 80"),
+            "service shop: 192.0.2.10:80/tcp is taken by service web; use another port, or add the backends there",
+        ),
+        (
+            format!(
+                "node.limits.services = 1\n{}",
+                service("name = \"shop\"\naddress = \"192.0.2.11\"\nport = 80")
+            ),
+            "2 services are more than node.limits.services = 1; set node.limits.services = 2 or more",
+        ),
+        (
+            format!("node.limits.backends = 1\n{}", backend("address = \"10.0.1.2\"")),
+            "2 backends are more than node.limits.backends = 1; set node.limits.backends = 2 or more",
+        ),
+    ];
+    for (text, message) in rows {
+        assert_eq!(refused(&text), [message]);
+    }
+    accepted(&backend("name = \"b\"\naddress = \"10.0.1.1\"\nport = 81"));
+    accepted(&service(
+        "name = \"shop\"\naddress = \"192.0.2.10\"\nport = 80\nprotocol = \"udp\"",
+    ));
+}
+
+#[test]
+fn a_nat_backend_belongs_to_one_vip() {
+    let nat = WEB.replace("port = 80", "port = 80\nmode = \"nat\"");
+    let two = format!(
+        "{nat}{}",
+        nat.replace("web", "shop").replace("192.0.2.10", "192.0.2.11")
+    );
+    assert_eq!(
+        refused(&two),
+        [
+            "backend shop/shop-1: 10.0.1.1:80 is backend web/web-1 already, and in mode nat the way back could not tell them \
+         apart; use another port, or mode fullnat"
+        ]
+    );
+    accepted(&two.replacen("mode = \"nat\"", "mode = \"fullnat\"", 1));
+}
+
+#[test]
+fn a_udp_service_is_not_checked_by_tcp_in_silence() {
+    let udp = web_with("port = 80", "port = 53\nprotocol = \"udp\"");
+    assert_eq!(warnings(&udp).len(), 1);
+    assert_eq!(
+        warnings(&udp.replacen("port = 53", "port = 53\ncheck.type = \"tcp\"", 1)).len(),
+        0
+    );
+}

@@ -1,0 +1,250 @@
+//! The owner of the model: brings the maps in step with it.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::observations::{Observations, now};
+use crate::cli::parse::AttachArgument;
+use crate::core::edit::Document;
+use crate::core::image::{BackendKey, Image};
+use crate::core::model::{FlowTimeouts, Interface, Mode, Model, Service, Vip};
+use crate::core::observed::HopState;
+use crate::core::plan::{self, Op, Wanted, WantedBackend};
+use crate::core::pool::{self, Observation, Standing};
+use crate::edge::dataplane::janitor::{self, Order};
+use crate::edge::dataplane::{Dataplane, DataplaneError};
+use crate::edge::net::NetWatcher;
+use crate::edge::probe::Prober;
+use crate::edge::state::StateDir;
+
+/// What an owner is made of.
+pub struct Parts {
+    pub document: Document,
+    pub model: Model,
+    pub state: StateDir,
+    pub dataplane: Dataplane,
+    pub image: Image,
+    pub config: Option<PathBuf>,
+    pub config_ok: bool,
+    pub warnings: Vec<String>,
+    pub prober: Prober,
+    pub net: NetWatcher,
+    pub orders: Sender<Order>,
+}
+
+/// Owns the desired state, what is observed, and the maps.
+pub struct Owner {
+    pub(super) parts: Parts,
+    pub(super) observed: Observations,
+    /// What the janitor last found.
+    pub(super) sweep: janitor::Report,
+    /// Unix time, seconds.
+    pub(super) started: u64,
+    /// How long the last change took to reach the maps.
+    pub(super) last_apply: Duration,
+    /// What keeps a service from being in the maps as it should, by VIP.
+    pub(super) failures: std::collections::BTreeMap<Vip, String>,
+    /// Why an interface is not attached to, by name.
+    pub(super) unattached: std::collections::BTreeMap<String, String>,
+}
+
+/// What a step wrote.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Written {
+    pub slots: usize,
+    pub took: Duration,
+}
+
+impl Owner {
+    pub fn new(parts: Parts) -> Self {
+        let mut observed = Observations::default();
+        if parts.dataplane.adopted() {
+            observed.adopt(&parts.model, &parts.image);
+        }
+        Self {
+            parts,
+            observed,
+            sweep: janitor::Report::default(),
+            started: now(),
+            last_apply: Duration::ZERO,
+            failures: Default::default(),
+            unattached: Default::default(),
+        }
+    }
+
+    /// Revision of the desired state.
+    pub fn revision(&self) -> u64 {
+        self.parts.document.revision
+    }
+
+    pub fn flow_timeouts(&self) -> FlowTimeouts {
+        self.parts.model.node.flow_timeouts
+    }
+
+    pub fn janitor_view(&mut self) -> Result<janitor::View, DataplaneError> {
+        self.parts.dataplane.janitor_view()
+    }
+
+    /// The first reconciliation, and the interfaces: those of the command line are attached to or nothing starts; those of the
+    /// configuration that are not there yet are waited for.
+    pub fn begin(&mut self, attach: &[AttachArgument]) -> anyhow::Result<()> {
+        let place = if self.parts.dataplane.adopted() { "adopted" } else { "created" };
+        tracing::info!("data plane {place}, {} services", self.parts.model.services.len());
+        self.reconcile();
+        for argument in attach {
+            self.attach_durably(argument, &format!("lb daemon --attach {}", argument.interface))?;
+        }
+        self.attach_wanted();
+        let refused: Vec<&String> = self.unattached.values().filter(|why| !why.contains("no such interface")).collect();
+        if let Some(why) = refused.first()
+            && self.parts.dataplane.attached().is_empty()
+        {
+            anyhow::bail!("{why}");
+        }
+        Ok(())
+    }
+
+    /// Brings everything in step: services, checks, next hops.
+    pub(super) fn reconcile(&mut self) -> Written {
+        let begun = Instant::now();
+        let mut written = Written::default();
+        let wanted: HashSet<Vip> = self.parts.model.services.iter().map(|service| service.vip).collect();
+        let gone: Vec<Vip> = self.parts.image.services.keys().filter(|vip| !wanted.contains(vip)).copied().collect();
+        for vip in &gone {
+            let ops = plan::service_gone(&mut self.parts.image, *vip, self.sweep.sweep);
+            self.write(*vip, &ops, &mut written);
+        }
+        self.failures.retain(|vip, _| wanted.contains(vip));
+        for index in 0..self.parts.model.services.len() {
+            self.reconcile_service(index, &mut written);
+        }
+        let targets = self.observed.hop_targets(&self.parts.model);
+        self.parts.net.set_targets(targets);
+        let targets = self.observed.probe_targets(&self.parts.model);
+        self.parts.prober.set(targets);
+        if !gone.is_empty() {
+            let _ = self.parts.orders.send(Order::Sweep);
+        }
+        written.took = begun.elapsed();
+        self.last_apply = written.took;
+        written
+    }
+
+    /// Brings the service with this name in step.
+    pub(super) fn reconcile_named(&mut self, name: &str) -> Written {
+        let begun = Instant::now();
+        let mut written = Written::default();
+        if let Some(index) = self.parts.model.services.iter().position(|service| service.name == name) {
+            self.reconcile_service(index, &mut written);
+        }
+        written.took = begun.elapsed();
+        self.last_apply = written.took;
+        written
+    }
+
+    fn reconcile_service(&mut self, index: usize, written: &mut Written) {
+        let service = &self.parts.model.services[index];
+        let vip = service.vip;
+        let wanted = self.wanted(service);
+        match plan::service(&mut self.parts.image, &wanted, self.sweep.sweep) {
+            Ok(ops) => {
+                if self.failures.remove(&vip).is_some() {
+                    tracing::info!("service {vip}: in the maps as it should be");
+                }
+                self.write(vip, &ops, written);
+            }
+            Err(error) => self.failed(vip, error.to_string()),
+        }
+    }
+
+    fn write(&mut self, vip: Vip, ops: &[Op], written: &mut Written) {
+        written.slots += slots(ops);
+        if let Err(error) = self.parts.dataplane.apply(ops) {
+            self.failed(vip, error.to_string());
+        }
+    }
+
+    /// Says once what keeps a service from being as it should.
+    fn failed(&mut self, vip: Vip, why: String) {
+        if self.failures.get(&vip) != Some(&why) {
+            tracing::error!("{why}");
+            self.failures.insert(vip, why);
+        }
+    }
+
+    /// Next hops as last said, and the standing of each backend, in the order of the service's backends.
+    pub(super) fn standings(&self, service: &Service) -> (Vec<Option<HopState>>, Vec<Standing>) {
+        let hops: Vec<Option<HopState>> = service.backends.iter().map(|backend| self.observed.hop(backend)).collect();
+        let seen: Vec<Observation> = service
+            .backends
+            .iter()
+            .zip(&hops)
+            .map(|(backend, hop)| self.observed.observation(&service.name, backend, hop.as_ref()))
+            .collect();
+        let standings = pool::standings(service, &seen);
+        (hops, standings)
+    }
+
+    fn wanted(&self, service: &Service) -> Wanted {
+        let (_, standings) = self.standings(service);
+        let backends = service
+            .backends
+            .iter()
+            .zip(standings)
+            .map(|(backend, standing)| WantedBackend {
+                key: BackendKey { address: backend.address, port: backend.port },
+                weight: standing.weight,
+                alive: standing.alive,
+                // A next hop that was good is better for old flows than none.
+                hop: self.observed.good_hop(backend),
+            })
+            .collect();
+        Wanted {
+            vip: service.vip,
+            mode: service.mode,
+            table_size: service.table_size,
+            sources: self.sources(service.mode),
+            backends,
+        }
+    }
+
+    fn sources(&self, mode: Mode) -> Vec<Ipv4Addr> {
+        match mode {
+            Mode::Fullnat | Mode::Ipip => self.parts.model.node.source.clone(),
+            Mode::Nat | Mode::L2 => Vec::new(),
+        }
+    }
+
+    /// Attaches to every interface of the desired state that is there, and says once why not.
+    pub(super) fn attach_wanted(&mut self) {
+        let wanted: Vec<Interface> = self.parts.model.node.interfaces.clone();
+        self.unattached.retain(|name, _| wanted.iter().any(|interface| interface.name == *name));
+        for interface in wanted {
+            match self.parts.dataplane.attach(&interface.name, interface.xdp) {
+                Ok(_) => {
+                    if self.unattached.remove(&interface.name).is_some() {
+                        tracing::info!("{}: attached", interface.name);
+                    }
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    if self.unattached.get(&interface.name) != Some(&why) {
+                        tracing::warn!("{why}");
+                        self.unattached.insert(interface.name, why);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn slots(ops: &[Op]) -> usize {
+    let changes = |op: &Op| match op {
+        Op::Slots { changes } => changes.len(),
+        _ => 0,
+    };
+    ops.iter().map(changes).sum()
+}

@@ -1,0 +1,256 @@
+//! What people are shown.
+
+use lb_common::abi::ABI_VERSION;
+use lb_common::reason::{Reason, Verdict};
+
+use crate::core::config;
+use crate::core::edit;
+use crate::core::image::{BackendKey, Placed};
+use crate::core::model::{self, CheckKind, Mode, WhenAllDown, mode_name};
+use crate::core::observed::{Health, HopState};
+use crate::core::pool::Standing;
+use crate::core::view::{self, Problem};
+use crate::edge::api::Request;
+
+use super::owner::Owner;
+
+impl Owner {
+    pub fn on_request(&mut self, request: Request) {
+        let revision = self.revision();
+        match request {
+            Request::Status(reply) => reply.send(revision, self.status()),
+            Request::Services(reply) => reply.send(revision, self.services()),
+            Request::Service { name, reply } => reply.send(revision, self.service_named(&name)),
+            Request::Interfaces(reply) => reply.send(revision, self.interfaces()),
+            Request::Reasons(reply) => reply.send(revision, self.reasons()),
+            Request::Config(reply) => reply.send(revision, config::to_toml(&self.parts.document.file)),
+            Request::Snapshot(reply) => reply.send(revision, self.snapshot()),
+            Request::Edit { edit, who, dry_run, if_revision, reply } => {
+                let result = self.edit(&edit, who, dry_run, if_revision);
+                reply.send(self.revision(), result);
+            }
+        }
+    }
+
+    fn status(&self) -> view::Status {
+        let services = self.services();
+        let backends = || services.iter().flat_map(|service| &service.backends);
+        let with = |health: Health| backends().filter(|backend| backend.health == health).count();
+        let dropped = self.reasons().iter().filter(|reason| reason.verdict == "drop").map(|reason| reason.packets).sum();
+        let limits = self.parts.image.limits;
+        view::Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            abi_version: ABI_VERSION,
+            name: self.parts.model.node.name.clone(),
+            revision: self.revision(),
+            started_at: self.started,
+            data_plane_since: self.parts.dataplane.meta().created,
+            data_plane: if self.parts.dataplane.adopted() { "adopted" } else { "created" }.into(),
+            interfaces: self.interfaces().into_iter().filter(|interface| interface.attached.is_some()).collect(),
+            services: services.len(),
+            backends: backends().count(),
+            backends_up: with(Health::Up),
+            backends_down: with(Health::Down),
+            next_hops_unresolved: backends().filter(|backend| !backend.next_hop_resolved).count(),
+            slots_used: self.parts.image.slots_used(),
+            slots_capacity: limits.slots as u64,
+            flow_table_entries: self.sweep.flows,
+            flow_table_capacity: limits.flows as u64,
+            dropped_packets: dropped,
+            config_last_load_successful: self.parts.config_ok,
+            warnings: self.warnings(),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.parts.warnings.clone();
+        warnings.extend(self.failures.values().cloned());
+        warnings.extend(self.unattached.values().cloned());
+        if self.parts.dataplane.attached().is_empty() {
+            warnings.push("attached to no interface: no packet is balanced; see lb attach".into());
+        }
+        warnings
+    }
+
+    fn services(&self) -> Vec<view::Service> {
+        self.parts.model.services.iter().map(|service| self.service(service)).collect()
+    }
+
+    fn service_named(&self, name: &str) -> Result<view::Service, Problem> {
+        edit::find_service(&self.parts.model, name)
+            .map(|service| self.service(service))
+            .map_err(|refusal| Problem::not_found(refusal.to_string()))
+    }
+
+    fn service(&self, service: &model::Service) -> view::Service {
+        let (hops, standings) = self.standings(service);
+        let placed = self.parts.image.services.get(&service.vip);
+        let mut slots = std::collections::HashMap::new();
+        for owner in placed.iter().flat_map(|placed| &placed.owners) {
+            *slots.entry(*owner).or_insert(0u32) += 1;
+        }
+        let rows = service.backends.iter().zip(hops.iter().zip(&standings));
+        let backends: Vec<view::Backend> =
+            rows.map(|(backend, (hop, standing))| self.backend(service, placed, backend, hop, standing, &slots)).collect();
+        let takes = backends.iter().filter(|backend| backend.out_because.is_none()).count();
+        let down = backends.iter().filter(|backend| backend.health == Health::Down).count();
+        let state = match (takes, down) {
+            (0, _) => "down",
+            (_, 0) => "ok",
+            _ => "degraded",
+        };
+        let counters = placed.and_then(|placed| self.parts.dataplane.service_counters(placed.id).ok());
+        let counters = counters.map(|c| view::ServiceCounters {
+            packets: c.packets,
+            bytes: c.bytes,
+            new_flows: c.new_flows,
+            back_packets: c.back_packets,
+            back_bytes: c.back_bytes,
+        });
+        view::Service {
+            name: service.name.clone(),
+            vip: service.vip.to_string(),
+            mode: mode_name(service.mode).into(),
+            table_size: service.table_size,
+            when_all_down: when_all_down_name(service.when_all_down).into(),
+            check: check_text(&service.check),
+            state: state.into(),
+            counters: counters.unwrap_or_default(),
+            backends,
+        }
+    }
+
+    fn backend(
+        &self,
+        service: &model::Service,
+        placed: Option<&Placed>,
+        backend: &model::Backend,
+        hop: &Option<HopState>,
+        standing: &Standing,
+        slots: &std::collections::HashMap<u32, u32>,
+    ) -> view::Backend {
+        let key = BackendKey { address: backend.address, port: backend.port };
+        let id = placed.and_then(|placed| placed.backends.get(&key)).map(|there| there.id);
+        let checked = self.observed.of(&service.name, &backend.name);
+        let counters = id.and_then(|id| self.parts.dataplane.backend_counters(id).ok());
+        let counters = counters.map(|c| view::BackendCounters {
+            packets: c.packets,
+            bytes: c.bytes,
+            new_flows: c.new_flows,
+        });
+        let flows = id.and_then(|id| self.sweep.by_backend.get(&id)).copied().unwrap_or(0);
+        view::Backend {
+            name: backend.name.clone(),
+            address: format!("{}:{}", backend.address, backend.port),
+            weight: backend.weight,
+            configured_weight: backend.configured_weight,
+            priority: backend.priority,
+            state: backend.state,
+            set_by: backend.set_by.clone(),
+            health: checked.map_or(Health::Unknown, |checked| checked.health),
+            health_since: checked.and_then(|checked| checked.since),
+            last_check: checked.and_then(|checked| checked.last.clone()),
+            slots: id.and_then(|id| slots.get(&id)).copied().unwrap_or(0),
+            out_because: standing.out_because.clone(),
+            next_hop: self.hop_text(hop),
+            next_hop_resolved: matches!(hop, Some(Ok(_))),
+            counters: counters.unwrap_or_default(),
+            flows: (service.mode == Mode::Fullnat).then_some(flows),
+        }
+    }
+
+    fn hop_text(&self, hop: &Option<HopState>) -> String {
+        match hop {
+            None => "not looked up yet".into(),
+            Some(Err(why)) => why.clone(),
+            Some(Ok(hop)) => {
+                let link = self.observed.links.iter().find(|link| link.index == hop.egress);
+                let name = link.map_or_else(|| format!("interface {}", hop.egress), |link| link.name.clone());
+                format!("{} via {name}", mac_text(hop.destination_mac))
+            }
+        }
+    }
+
+    fn interfaces(&self) -> Vec<view::Interface> {
+        let attached = self.parts.dataplane.attached();
+        let of = |index: u32| attached.iter().find(|attached| attached.index == index).map(|attached| attached.xdp);
+        let own = self.parts.dataplane.program_id();
+        self.observed
+            .links
+            .iter()
+            .map(|link| view::Interface {
+                name: link.name.clone(),
+                index: link.index,
+                mac: mac_text(link.mac),
+                mtu_bytes: link.mtu,
+                kind: link.kind.clone(),
+                up: link.up,
+                addresses: link.addresses.iter().map(|(address, length)| format!("{address}/{length}")).collect(),
+                attached: of(link.index),
+                other_program: link.xdp_program.filter(|program| of(link.index).is_none() && Some(*program) != own),
+            })
+            .collect()
+    }
+
+    fn reasons(&self) -> Vec<view::ReasonCount> {
+        let counts = self.parts.dataplane.counters().map(|counters| counters.reasons).unwrap_or_default();
+        Reason::ALL
+            .iter()
+            .map(|reason| view::ReasonCount {
+                reason: reason.name().into(),
+                verdict: match reason.verdict() {
+                    Verdict::Pass => "pass",
+                    Verdict::Drop => "drop",
+                }
+                .into(),
+                meaning: reason.meaning().trim().into(),
+                packets: counts.get(*reason as usize).copied().unwrap_or(0),
+            })
+            .collect()
+    }
+
+    fn snapshot(&self) -> view::Snapshot {
+        let mut checks: Vec<(String, String, String, u64)> = self
+            .observed
+            .checks
+            .iter()
+            .map(|((service, backend, code), count)| (service.clone(), backend.clone(), code.clone(), *count))
+            .collect();
+        checks.sort();
+        let mut durations: Vec<(String, Vec<u64>, f64)> = self
+            .observed
+            .durations
+            .iter()
+            .map(|(service, histogram)| (service.clone(), histogram.buckets.to_vec(), histogram.sum_seconds))
+            .collect();
+        durations.sort_by(|a, b| a.0.cmp(&b.0));
+        view::Snapshot {
+            status: self.status(),
+            services: self.services(),
+            reasons: self.reasons(),
+            checks,
+            check_durations: durations,
+            last_apply_seconds: self.last_apply.as_secs_f64(),
+        }
+    }
+}
+
+fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+fn when_all_down_name(when: WhenAllDown) -> &'static str {
+    match when {
+        WhenAllDown::Drop => "drop",
+        WhenAllDown::UseAll => "use-all",
+    }
+}
+
+fn check_text(check: &model::Check) -> String {
+    let kind = match &check.kind {
+        CheckKind::None => return "none".into(),
+        CheckKind::Tcp => "tcp".into(),
+        CheckKind::Http { path, .. } => format!("http {path}"),
+    };
+    format!("{kind} every {}, rise {}, fall {}", config::show_duration(check.interval), check.rise, check.fall)
+}

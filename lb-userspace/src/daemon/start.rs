@@ -1,0 +1,141 @@
+//! What is there when the daemon starts, and what follows from it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+
+use anyhow::{Context, bail};
+
+use super::owner::{Owner, Parts};
+use crate::cli::daemon::Options;
+use crate::core::config::{self, Format, Severity};
+use crate::core::edit::{self, Document, Origin, Refusal};
+use crate::core::image::Image;
+use crate::core::model::{Model, SetBy};
+use crate::edge::dataplane::janitor::Order;
+use crate::edge::dataplane::{self, Dataplane};
+use crate::edge::net::NetWatcher;
+use crate::edge::probe::Prober;
+use crate::edge::state::StateDir;
+
+/// Read where no configuration is named, if it is there.
+const DEFAULT_CONFIG: &str = "/etc/lb/lb.toml";
+const DEFAULT_SOCKET: &str = "/run/lb/lb.sock";
+const DEFAULT_GROUP: &str = "lb";
+
+/// Everything that was found.
+pub struct Started {
+    pub socket: PathBuf,
+    pub group: Option<String>,
+    pub metrics: Option<SocketAddr>,
+    document: Document,
+    model: Model,
+    state: StateDir,
+    dataplane: Dataplane,
+    image: Image,
+    config: Option<PathBuf>,
+    config_ok: bool,
+    warnings: Vec<String>,
+}
+
+pub fn start(options: &Options) -> anyhow::Result<Started> {
+    let state = StateDir::open(&options.state_dir)?;
+    let loaded = state.load()?;
+    let mut warnings: Vec<String> = loaded.warning.into_iter().collect();
+    let stored = loaded.document;
+    let config = options.config.clone().or_else(|| {
+        let default = PathBuf::from(DEFAULT_CONFIG);
+        default.exists().then_some(default)
+    });
+    let mut config_ok = true;
+    let mut document = stored.clone().unwrap_or_else(Document::empty);
+    if let Some(path) = &config {
+        match read(path, &document) {
+            Ok((read, said)) => {
+                document = read;
+                warnings.extend(said);
+            }
+            Err(error) if stored.is_some() => {
+                config_ok = false;
+                warnings.push(format!("{}; revision {} goes on", error.to_string().trim_end(), document.revision));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let (model, _) = document.resolve().map_err(|findings| {
+        let name = options.state_dir.join("state.json");
+        anyhow::anyhow!("{}", config::render(&findings, &name.to_string_lossy(), "", false))
+    })?;
+    if stored.as_ref() != Some(&document) {
+        state.store(&document)?;
+    }
+    let (dataplane, image) = Dataplane::open(&dataplane::Options {
+        pin_dir: Some(options.pin_dir.clone()),
+        limits: model.node.limits,
+        hash_key: model.node.hash_key,
+        features: 0,
+        ports: None,
+    })?;
+    let api = document.file.api.clone().unwrap_or_default();
+    let socket = options.socket.clone().or(api.socket.map(PathBuf::from)).unwrap_or_else(|| DEFAULT_SOCKET.into());
+    Ok(Started {
+        socket,
+        group: Some(api.group.unwrap_or_else(|| DEFAULT_GROUP.into())),
+        metrics: document.file.metrics_listen(),
+        document,
+        model,
+        state,
+        dataplane,
+        image,
+        config,
+        config_ok,
+        warnings,
+    })
+}
+
+impl Started {
+    pub fn into_owner(self, prober: Prober, net: NetWatcher, orders: Sender<Order>) -> anyhow::Result<Owner> {
+        Ok(Owner::new(Parts {
+            document: self.document,
+            model: self.model,
+            state: self.state,
+            dataplane: self.dataplane,
+            image: self.image,
+            config: self.config,
+            config_ok: self.config_ok,
+            warnings: self.warnings,
+            prober,
+            net,
+            orders,
+        }))
+    }
+}
+
+/// The document after reading a configuration file, if it says something new; with what should be known. Edits made through
+/// the API since the file was last read are not dropped: then the document stays as it is, and that is said.
+pub fn read(path: &Path, document: &Document) -> anyhow::Result<(Document, Vec<String>)> {
+    let name = path.to_string_lossy().into_owned();
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("{name}: no such file; lb config example prints one to begin with")
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
+    };
+    let origin = Origin::new(name.clone(), &text);
+    if !document.is_outdated_by(&origin) {
+        return Ok((document.clone(), Vec::new()));
+    }
+    let who = SetBy { who: format!("file {name}"), at: super::observations::now() };
+    match edit::reload(document, &text, Format::of_name(&name), origin, false, &who) {
+        Ok(outcome) => {
+            let said = outcome.warnings.iter().filter(|finding| finding.severity == Severity::Warning);
+            Ok((outcome.document, said.map(ToString::to_string).collect()))
+        }
+        Err(Refusal::Invalid(findings)) => bail!("{}", config::render(&findings, &name, &text, false).trim_end()),
+        Err(refusal) => Ok((document.clone(), vec![refusal.to_string()])),
+    }
+}

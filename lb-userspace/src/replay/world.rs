@@ -1,0 +1,230 @@
+//! The configuration, in the maps: what the daemon would have written in a network where everything is known.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use lb_common::abi::{self, trace_flags};
+
+use super::line::Line;
+use crate::cli::replay::ReplayArgs;
+use crate::core::config::{self, Format};
+use crate::core::edit::{self, Document, Edit};
+use crate::core::image::{BackendKey, Image};
+use crate::core::model::{Mode, Model, SetBy, Vip, mode_name};
+use crate::core::observed::{Health, HopState, ResolvedHop, RouteHop, RoutePrefix};
+use crate::core::plan::{self, Wanted, WantedBackend};
+use crate::core::pool::{self, Observation};
+use crate::edge::dataplane::run::{INGRESS, Outcome, Runner, Verdict, slot_state_name};
+use crate::edge::dataplane::{self, Dataplane, free_ports};
+
+/// MTU of the interface that is said to be there, in bytes.
+const MTU: u16 = 1500;
+/// Ports that a host of Linux's defaults gives to its own connections.
+const HOST_PORTS: (u16, u16) = (32768, 60999);
+
+/// The loaded program and what it was told.
+pub struct World {
+    down: Vec<(String, String)>,
+    source_mac: [u8; 6],
+    destination_mac: [u8; 6],
+    /// From the command line.
+    source: Option<Ipv4Addr>,
+    document: Document,
+    loaded: Option<Loaded>,
+}
+
+struct Loaded {
+    dataplane: Dataplane,
+    runner: Runner,
+    image: Image,
+    model: Model,
+    /// Names of service and backend by identifier.
+    backends: HashMap<u32, (String, String)>,
+    services: HashMap<u32, (String, Mode)>,
+}
+
+impl World {
+    pub fn new(args: &ReplayArgs) -> anyhow::Result<Self> {
+        let v4 = |address: &IpAddr| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        };
+        Ok(Self {
+            down: args.down.iter().map(|target| (target.service.clone(), target.backend.clone())).collect(),
+            source_mac: args.mac,
+            destination_mac: args.next_hop,
+            source: args.source.iter().find_map(v4),
+            document: Document::empty(),
+            loaded: None,
+        })
+    }
+
+    /// A configuration becomes the desired state, and goes into the maps.
+    pub fn apply(&mut self, file: &Path) -> anyhow::Result<()> {
+        let name = file.to_string_lossy().into_owned();
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+        let format = Format::of_name(&name);
+        let who = SetBy { who: "replay".into(), at: 0 };
+        let outcome = edit::apply(&self.document, &Edit::Apply { text: text.clone(), format }, &who)
+            .map_err(|refusal| anyhow::anyhow!("{}", said(&refusal, &name, &text)))?;
+        self.document = outcome.document;
+        self.fill(outcome.model)
+    }
+
+    fn fill(&mut self, model: Model) -> anyhow::Result<()> {
+        let down = self.down(&model)?;
+        let mut loaded = match self.loaded.take() {
+            Some(loaded) => loaded,
+            None => Loaded::new(&model)?,
+        };
+        let hop = self.hop(&model)?;
+        let vips: HashSet<Vip> = model.services.iter().map(|service| service.vip).collect();
+        let gone: Vec<Vip> = loaded.image.services.keys().filter(|vip| !vips.contains(vip)).copied().collect();
+        for vip in gone {
+            let ops = plan::service_gone(&mut loaded.image, vip, 0);
+            loaded.dataplane.apply(&ops)?;
+        }
+        let everywhere = RoutePrefix { address: Ipv4Addr::UNSPECIFIED, length: 0 };
+        let ops = plan::routes(&mut loaded.image, &BTreeMap::from([(everywhere, RouteHop::Via(hop))]));
+        loaded.dataplane.apply(&ops)?;
+        let hop_state: HopState = Ok(hop);
+        for service in &model.services {
+            let seen: Vec<Observation> = service
+                .backends
+                .iter()
+                .map(|backend| {
+                    let is_down = down.contains(&(service.name.clone(), backend.name.clone()));
+                    let health = if is_down { Health::Down } else { Health::Up };
+                    Observation { health, hop: Some(&hop_state) }
+                })
+                .collect();
+            let backends = service
+                .backends
+                .iter()
+                .zip(pool::standings(service, &seen))
+                .map(|(backend, standing)| WantedBackend {
+                    key: BackendKey { address: backend.address, port: backend.port },
+                    weight: standing.weight,
+                    alive: standing.alive,
+                    hop: Some(hop),
+                })
+                .collect();
+            let sources = if self.source.is_some() { Vec::new() } else { model.node.source.clone() };
+            let wanted =
+                Wanted { vip: service.vip, mode: service.mode, table_size: service.table_size, sources, backends };
+            let ops = plan::service(&mut loaded.image, &wanted, 0)?;
+            loaded.dataplane.apply(&ops)?;
+        }
+        loaded.remember(model);
+        self.loaded = Some(loaded);
+        Ok(())
+    }
+
+    /// The one next hop of this world.
+    fn hop(&self, model: &Model) -> anyhow::Result<ResolvedHop> {
+        let needs = |mode: Mode| matches!(mode, Mode::Fullnat | Mode::Ipip);
+        let source = match self.source.or(model.node.source.first().copied()) {
+            Some(source) => source,
+            None => match model.services.iter().find(|service| needs(service.mode)) {
+                Some(service) => bail!(
+                    "service {}: mode {} needs a source address; give --source ADDR, or set node.source",
+                    service.name,
+                    mode_name(service.mode)
+                ),
+                None => Ipv4Addr::UNSPECIFIED,
+            },
+        };
+        Ok(ResolvedHop {
+            egress: INGRESS,
+            source_mac: self.source_mac,
+            destination_mac: self.destination_mac,
+            source,
+            mtu: MTU,
+        })
+    }
+
+    /// Names of the backends that are said to be down; only those that this configuration has.
+    fn down(&self, model: &Model) -> anyhow::Result<HashSet<(String, String)>> {
+        let mut down = HashSet::new();
+        for (service, backend) in &self.down {
+            let service = edit::find_service(model, service)?;
+            let backend = edit::find_backend(service, backend)?;
+            down.insert((service.name.clone(), backend.name.clone()));
+        }
+        Ok(down)
+    }
+
+    /// Runs one packet.
+    pub fn run(&mut self, packet: &[u8]) -> anyhow::Result<Outcome> {
+        if self.loaded.is_none() {
+            // A capture before any configuration: nothing is balanced yet.
+            self.fill(self.document.resolve().map_err(|_| anyhow::anyhow!("no configuration"))?.0)?;
+        }
+        let Some(loaded) = &mut self.loaded else { bail!("the program is not loaded") };
+        Ok(loaded.runner.run(&mut loaded.dataplane, packet)?)
+    }
+
+    /// What is said of a packet.
+    pub fn line(&self, index: usize, file: &str, length_in: usize, outcome: &Outcome) -> Line {
+        let trace = &outcome.trace;
+        let steered = trace.flags & trace_flags::SLOT != 0;
+        let service = self.loaded.as_ref().and_then(|loaded| loaded.services.get(&trace.service));
+        let backend = self.loaded.as_ref().and_then(|loaded| loaded.backends.get(&trace.backend));
+        Line {
+            index,
+            file: file.into(),
+            verdict: outcome.verdict,
+            reason: outcome.reason.map(|reason| reason.name()),
+            service: service.map(|(name, _)| name.clone()),
+            backend: backend.map(|(_, name)| name.clone()),
+            mode: service.map(|(_, mode)| mode_name(*mode)),
+            slot: steered.then_some(trace.slot_index),
+            slot_state: steered.then(|| slot_state_name(abi::Slot(trace.slot))),
+            length_in,
+            length_out: match outcome.verdict {
+                Verdict::Drop | Verdict::Aborted => 0,
+                Verdict::Tx | Verdict::Redirect | Verdict::Pass => outcome.packet.len(),
+            },
+        }
+    }
+}
+
+impl Loaded {
+    fn new(model: &Model) -> anyhow::Result<Self> {
+        let (mut dataplane, image) = Dataplane::open(&dataplane::Options {
+            pin_dir: None,
+            limits: model.node.limits,
+            hash_key: model.node.hash_key,
+            features: abi::FEATURE_TRACE,
+            ports: Some(free_ports(HOST_PORTS.0, HOST_PORTS.1)),
+        })?;
+        let runner = Runner::new(&mut dataplane)?;
+        let model = Model { services: Vec::new(), ..model.clone() };
+        Ok(Self { dataplane, runner, image, model, backends: HashMap::new(), services: HashMap::new() })
+    }
+
+    /// Names for the numbers in the maps. Those of earlier configurations stay: flows may still name them.
+    fn remember(&mut self, model: Model) {
+        for service in &model.services {
+            let Some(placed) = self.image.services.get(&service.vip) else { continue };
+            self.services.insert(placed.id as u32, (service.name.clone(), service.mode));
+            for backend in &service.backends {
+                let key = BackendKey { address: backend.address, port: backend.port };
+                if let Some(there) = placed.backends.get(&key) {
+                    self.backends.insert(there.id, (service.name.clone(), backend.name.clone()));
+                }
+            }
+        }
+        self.model = model;
+    }
+}
+
+fn said(refusal: &edit::Refusal, name: &str, text: &str) -> String {
+    match refusal.findings() {
+        [] => refusal.to_string(),
+        findings => config::render(findings, name, text, false).trim_end().into(),
+    }
+}
