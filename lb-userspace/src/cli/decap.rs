@@ -11,6 +11,7 @@ use super::attach::XdpArgument;
 use super::output::{Format, Screen};
 use super::table::Table;
 use crate::edge::dataplane::single::{self, Prefix, Single};
+use crate::edge::net;
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum DecapVerb {
@@ -81,9 +82,17 @@ async fn attach(screen: &mut Screen<'_>, args: DecapAttachArgs) -> anyhow::Resul
     ))?)
 }
 
-// lead: from `crate::edge::net::links_once()`, once that is merged.
+/// The interface's own addresses.
 async fn addresses(interface: &str) -> anyhow::Result<Vec<Ipv4Addr>> {
-    anyhow::bail!("the addresses of {interface} are not known; give them with --local")
+    let links = net::links_once().await?;
+    let link = links.into_iter().find(|link| link.name == interface);
+    let Some(link) = link else {
+        anyhow::bail!("there is no interface {interface}; see: ip link");
+    };
+    if link.addresses.is_empty() {
+        anyhow::bail!("{interface} has no IPv4 address; say where tunnels end with --local ADDR");
+    }
+    Ok(link.addresses.into_iter().map(|(address, _)| address).collect())
 }
 
 fn show(context: Context<'_, '_>, args: &DecapPlaceArgs) -> anyhow::Result<()> {
