@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use hyper::Method;
 
 use super::{Context, WriteArgs};
-use crate::core::edit::Format;
-use crate::edge::client::Call;
+use crate::core::config::Format;
+use crate::edge::client::{Call, ClientError};
 
 /// Arguments of `lb apply`.
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
-    /// TOML, or JSON where the name ends in .json; - is stdin
+    /// TOML, or JSON where the name or the text says so; - is stdin
     file: PathBuf,
     #[command(flatten)]
     write: WriteArgs,
@@ -41,21 +41,38 @@ impl Document {
             std::fs::read_to_string(file)
         };
         let text = text.with_context(|| format!("cannot read {name}"))?;
-        let json = name.ends_with(".json") || (!name.ends_with(".toml") && text.trim_start().starts_with('{'));
-        let format = if json { Format::Json } else { Format::Toml };
+        let named = name.ends_with(".json") || name.ends_with(".toml");
+        let format = if named {
+            Format::of_name(&name)
+        } else {
+            Format::of_text(&text)
+        };
         Ok(Self { name, text, format })
     }
 }
 
 pub(super) async fn run(context: Context<'_, '_>, args: ApplyArgs) -> anyhow::Result<()> {
-    let Document { name, text, format } = Document::read(&args.file)?;
-    let kind = match format {
+    let document = Document::read(&args.file)?;
+    let kind = match document.format {
         Format::Toml => "text/toml",
         Format::Json => "application/json",
     };
+    let body = Some((kind, document.text.clone().into_bytes()));
     let call = Call {
-        body: Some((kind, text.into_bytes())),
+        body,
         ..Call::change(Method::PUT, "/v1/config")
     };
-    context.change(&args.write, call, &format!("{name} applied")).await
+    let applied = context
+        .change(&args.write, call, &format!("{} applied", document.name))
+        .await;
+    applied.map_err(|error| at_its_place(error, &document))
+}
+
+/// What the daemon refuses is shown at its place in the file. The daemon never saw the file's name.
+fn at_its_place(error: anyhow::Error, document: &Document) -> anyhow::Error {
+    let refused = matches!(error.downcast_ref(), Some(ClientError::Refused(problem)) if !problem.findings.is_empty());
+    match document.check() {
+        Err(findings) if refused => document.wrong(&findings).into(),
+        _ => error,
+    }
 }

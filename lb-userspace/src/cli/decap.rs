@@ -3,8 +3,15 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use lb_common::maps::decap as outcome;
+use serde_json::{Map, Value};
+
 use super::Context;
 use super::attach::XdpArgument;
+use super::output::{Format, Screen};
+use super::table::Table;
+use crate::edge::dataplane::single::{self, Prefix, Single};
+use crate::edge::net;
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum DecapVerb {
@@ -22,7 +29,10 @@ pub struct DecapAttachArgs {
     pub place: DecapPlaceArgs,
     /// Accept tunnels from these balancers alone; left out, from anybody
     #[arg(long, value_name = "PREFIX", value_parser = super::parse::prefix)]
-    pub from: Vec<(Ipv4Addr, u8)>,
+    pub from: Vec<Prefix>,
+    /// Where tunnels end; left out, at the addresses of the interface
+    #[arg(long, value_name = "ADDR", value_parser = super::parse::address)]
+    pub local: Vec<Ipv4Addr>,
     /// Where in the kernel the program runs
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
     pub xdp: XdpArgument,
@@ -43,7 +53,76 @@ pub struct DecapPlaceArgs {
     pub pin_dir: PathBuf,
 }
 
-// lead: each verb calls its function of `crate::edge::dataplane`.
-pub(super) fn run(_context: Context<'_, '_>, _verb: DecapVerb) -> anyhow::Result<()> {
-    anyhow::bail!("decap is not part of this build")
+pub(super) async fn run(context: Context<'_, '_>, verb: DecapVerb) -> anyhow::Result<()> {
+    match verb {
+        DecapVerb::Attach(args) => attach(context.screen, args).await,
+        DecapVerb::Detach(DecapPlaceArgs { interface, pin_dir }) => {
+            single::detach(&pin_dir, &interface, Single::Decap)?;
+            Ok(context.screen.print(&format!("decap detached from {interface}\n"))?)
+        }
+        DecapVerb::Show(args) => show(context, &args),
+    }
+}
+
+async fn attach(screen: &mut Screen<'_>, args: DecapAttachArgs) -> anyhow::Result<()> {
+    let DecapAttachArgs {
+        place: DecapPlaceArgs { interface, pin_dir },
+        from,
+        mut local,
+        xdp,
+    } = args;
+    if local.is_empty() {
+        local = addresses(&interface).await?;
+    }
+    single::attach_decap(&pin_dir, &interface, &local, &from, xdp.into())?;
+    let local: Vec<String> = local.iter().map(Ipv4Addr::to_string).collect();
+    Ok(screen.print(&format!(
+        "decap attached to {interface}, tunnels end at {}\n",
+        local.join(", ")
+    ))?)
+}
+
+/// The interface's own addresses.
+async fn addresses(interface: &str) -> anyhow::Result<Vec<Ipv4Addr>> {
+    let links = net::links_once().await?;
+    let link = links.into_iter().find(|link| link.name == interface);
+    let Some(link) = link else {
+        anyhow::bail!("there is no interface {interface}; see: ip link");
+    };
+    if link.addresses.is_empty() {
+        anyhow::bail!("{interface} has no IPv4 address; say where tunnels end with --local ADDR");
+    }
+    Ok(link.addresses.into_iter().map(|(address, _)| address).collect())
+}
+
+fn show(context: Context<'_, '_>, args: &DecapPlaceArgs) -> anyhow::Result<()> {
+    let counters = single::decap_counters(&args.pin_dir, &args.interface)?;
+    let outcomes = [
+        ("unpacked", outcome::UNPACKED, "unwrapped and passed on"),
+        (
+            "other",
+            outcome::OTHER,
+            "no tunnel packet to one of our addresses; passed as it was",
+        ),
+        (
+            "not_allowed",
+            outcome::NOT_ALLOWED,
+            "from a source that --from does not allow; dropped",
+        ),
+        (
+            "malformed",
+            outcome::MALFORMED,
+            "what is inside is not IPv4, or cut short; dropped",
+        ),
+    ];
+    let packets = |index: u32| counters[index as usize];
+    if matches!(context.format, Format::Json | Format::Jsonl) {
+        let fields = outcomes.map(|(name, index, _)| (format!("{name}_packets"), Value::from(packets(index))));
+        return context.screen.print_json(&Map::from_iter(fields), context.format);
+    }
+    let mut table = Table::new(&["OUTCOME", "PACKETS", "MEANING"]);
+    for (name, index, meaning) in outcomes {
+        table.row(vec![name.into(), packets(index).into(), meaning.into()]);
+    }
+    Ok(context.screen.print(&table.show(false))?)
 }

@@ -23,10 +23,10 @@ const GATEWAY_TIMEOUT: u16 = 504;
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// What went wrong was said already; only the code is left.
+/// A document is wrong; the text shows each finding at its place, and is printed as it is.
 #[derive(Debug, thiserror::Error)]
-#[error("already reported")]
-pub struct Reported;
+#[error("{0}")]
+pub struct WrongDocument(pub String);
 
 /// The code that an error ends the process with.
 pub fn code(error: &anyhow::Error) -> u8 {
@@ -43,20 +43,21 @@ pub fn code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// What to print of an error, a finding each.
-pub fn lines(error: &anyhow::Error) -> Vec<String> {
-    if error.is::<Reported>() || output_is_gone(error) {
-        return Vec::new();
+/// What to print of an error: a line, or a line for each finding.
+pub fn text(error: &anyhow::Error) -> String {
+    if output_is_gone(error) {
+        return String::new();
+    }
+    if let Some(WrongDocument(text)) = error.downcast_ref() {
+        return text.clone();
     }
     match error.downcast_ref() {
-        Some(ClientError::Refused(problem)) if !problem.findings.is_empty() => {
-            let mut lines = problem.findings.clone();
-            if lines.len() > 1 && !lines.contains(&problem.detail) {
-                lines.push(problem.detail.clone());
-            }
-            lines
-        }
-        _ => vec![format!("{error:#}")],
+        Some(ClientError::Refused(problem)) if !problem.findings.is_empty() => problem
+            .findings
+            .iter()
+            .map(|finding| format!("error: {finding}\n"))
+            .collect(),
+        _ => format!("error: {error:#}\n"),
     }
 }
 
@@ -97,10 +98,9 @@ mod tests {
     fn all_findings_are_said() {
         let problem = |findings: &[&str]| {
             let findings = findings.iter().map(|finding| (*finding).to_owned()).collect();
-            lines(&ClientError::Refused(Problem::invalid("two errors").with_findings(findings)).into())
+            text(&ClientError::Refused(Problem::invalid("port 0 (and more)").with_findings(findings)).into())
         };
-        assert_eq!(problem(&[]), ["two errors"]);
-        assert_eq!(problem(&["port 0"]), ["port 0"]);
-        assert_eq!(problem(&["port 0", "no name"]), ["port 0", "no name", "two errors"]);
+        assert_eq!(problem(&[]), "error: port 0 (and more)\n");
+        assert_eq!(problem(&["port 0", "no name"]), "error: port 0\nerror: no name\n");
     }
 }

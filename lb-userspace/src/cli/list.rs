@@ -7,7 +7,7 @@ use super::people;
 use super::table::{Cell, Paint, Table};
 use crate::core::model::AdminState;
 use crate::core::observed::Health;
-use crate::core::view::Service;
+use crate::core::view::{Backend, Service};
 
 impl Shown for Vec<Service> {
     fn table(&self, look: &Look<'_, Self>) -> String {
@@ -83,11 +83,8 @@ fn row(service: &Service, look: &Look<'_, Vec<Service>>, before: Option<(&Servic
 /// `2 up 1 down`; what an operator took out is counted as that.
 pub(super) fn backends(service: &Service) -> String {
     let count = |state: AdminState, health: Option<Health>| {
-        let matches = |backend: &&_| match backend {
-            crate::core::view::Backend {
-                state: s, health: h, ..
-            } => *s == state && health.is_none_or(|health| *h == health),
-        };
+        let matches =
+            |backend: &&Backend| backend.state == state && health.is_none_or(|health| backend.health == health);
         service.backends.iter().filter(matches).count()
     };
     let counts = [

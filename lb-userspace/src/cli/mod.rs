@@ -164,10 +164,8 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, screen: &mut Scr
     match dispatch(lb.verb, context).await {
         Ok(()) => exit::DONE,
         Err(error) => {
-            for line in exit::lines(&error) {
-                // There is nowhere to say that stderr is gone.
-                let _ = writeln!(screen.err, "error: {line}");
-            }
+            // There is nowhere to say that stderr is gone.
+            let _ = write!(screen.err, "{}", exit::text(&error));
             exit::code(&error)
         }
     }
@@ -190,10 +188,10 @@ async fn dispatch(verb: Verb, context: Context<'_, '_>) -> anyhow::Result<()> {
         Verb::Apply(args) => apply::run(context, args).await,
         Verb::Save => save::run(context).await,
         Verb::Drops(args) => context.read::<Vec<view::ReasonCount>>(&args, "/v1/drops").await,
-        Verb::Config(verb) => config::run(context, verb),
+        Verb::Config(verb) => config::run(context, &verb),
         Verb::Replay(args) => replay::run(context, args),
-        Verb::Decap(verb) => decap::run(context, verb),
-        Verb::Pass(verb) => pass::run(context, verb),
+        Verb::Decap(verb) => decap::run(context, verb).await,
+        Verb::Pass(verb) => pass::run(context, &verb),
         Verb::Version => shell::version(context),
         Verb::Completion(args) => shell::completion(context, &args, Lb::command()),
         Verb::Man => shell::man(context, Lb::command()),

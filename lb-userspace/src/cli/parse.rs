@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::usage::BadValue;
 use crate::core::duration;
+use crate::core::edit::split_reference;
 use crate::core::model::XdpMode;
+use crate::edge::dataplane::single::Prefix;
 
 type Parsed<T> = Result<T, BadValue>;
 
@@ -48,11 +50,7 @@ pub struct AttachArgument {
 }
 
 pub fn target(text: &str) -> Parsed<Target> {
-    let (service, backend) = match text.rsplit_once('/') {
-        Some((vip, "tcp" | "udp" | "sctp")) if vip.contains(':') && !vip.contains('/') => (text, None),
-        Some((service, backend)) => (service, Some(backend)),
-        None => (text, None),
-    };
+    let (service, backend) = split_reference(text);
     if service.is_empty() || backend.is_some_and(str::is_empty) {
         return Err(BadValue(format!(
             "{text:?} names nothing; give SERVICE or SERVICE/BACKEND"
@@ -139,7 +137,7 @@ fn why_not_ipv4(text: &str) -> String {
 }
 
 /// `ADDR/LENGTH`, or an address alone.
-pub fn prefix(text: &str) -> Parsed<(Ipv4Addr, u8)> {
+pub fn prefix(text: &str) -> Parsed<Prefix> {
     let wrong = |why: String| BadValue(format!("prefix {text:?}: {why}; give ADDR[/LENGTH]"));
     let (address, length) = text.split_once('/').unwrap_or((text, "32"));
     let address = ipv4(address).map_err(wrong)?;
@@ -156,7 +154,12 @@ pub fn prefix(text: &str) -> Parsed<(Ipv4Addr, u8)> {
             "{address} has bits beyond the length, did you mean {network}/{length}"
         )));
     }
-    Ok((address, length))
+    Ok(Prefix { address, length })
+}
+
+/// An IPv4 address.
+pub fn address(text: &str) -> Parsed<Ipv4Addr> {
+    ipv4(text).map_err(BadValue)
 }
 
 /// Six bytes in hexadecimal.

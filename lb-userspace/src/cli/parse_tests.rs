@@ -95,9 +95,27 @@ fn checks_become_configuration() {
 
 #[test]
 fn prefixes_have_no_host_bits() {
-    assert_eq!(prefix("10.0.0.0/24").unwrap(), ([10, 0, 0, 0].into(), 24));
-    assert_eq!(prefix("10.0.0.1").unwrap(), ([10, 0, 0, 1].into(), 32));
-    assert_eq!(prefix("0.0.0.0/0").unwrap(), ([0, 0, 0, 0].into(), 0));
+    assert_eq!(
+        prefix("10.0.0.0/24").unwrap(),
+        Prefix {
+            address: [10, 0, 0, 0].into(),
+            length: 24
+        }
+    );
+    assert_eq!(
+        prefix("10.0.0.1").unwrap(),
+        Prefix {
+            address: [10, 0, 0, 1].into(),
+            length: 32
+        }
+    );
+    assert_eq!(
+        prefix("0.0.0.0/0").unwrap(),
+        Prefix {
+            address: [0, 0, 0, 0].into(),
+            length: 0
+        }
+    );
     assert!(said(prefix("10.0.0.1/24")).contains("did you mean 10.0.0.0/24"));
     assert!(said(prefix("10.0.0.0/33")).contains("33 is no length"));
 }

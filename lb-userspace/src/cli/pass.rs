@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::Context;
+use crate::edge::dataplane::single::{self, Single};
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum PassVerb {
@@ -28,7 +29,16 @@ pub struct PassArgs {
     pub pin_dir: PathBuf,
 }
 
-// lead: each verb calls its function of `crate::edge::dataplane`.
-pub(super) fn run(_context: Context<'_, '_>, _verb: PassVerb) -> anyhow::Result<()> {
-    anyhow::bail!("pass is not part of this build")
+pub(super) fn run(context: Context<'_, '_>, verb: &PassVerb) -> anyhow::Result<()> {
+    let done = match verb {
+        PassVerb::Attach(PassArgs { interface, pin_dir }) => {
+            single::attach_pass(pin_dir, interface)?;
+            format!("pass attached to {interface}\n")
+        }
+        PassVerb::Detach(PassArgs { interface, pin_dir }) => {
+            single::detach(pin_dir, interface, Single::Pass)?;
+            format!("pass detached from {interface}\n")
+        }
+    };
+    Ok(context.screen.print(&done)?)
 }

@@ -1,27 +1,11 @@
-//! Lengths of time as people write and read them: `500ms`, `2s`, `5m`, `1h`, `7d`.
+//! Lengths of time as people write and read them: `500ms`, `2s`, `1m30s`.
 
 use std::time::Duration;
 
-/// Units and their milliseconds, the longest first.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
-
-/// Reads a number with its unit. The error is a clause for the end of a sentence.
+/// Reads a number with its unit, as the configuration does. The error is a clause for the end of a sentence.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration; give a number with its unit, as 500ms, 2s, 5m or 1h");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let (_, milliseconds) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-    number
-        .checked_mul(*milliseconds)
-        .map(Duration::from_millis)
-        .ok_or_else(wrong)
+    humantime::parse_duration(text)
+        .map_err(|_| format!("{text:?} is not a duration; give a number with its unit, as 500ms, 2s, 5m or 1h"))
 }
 
 /// For people: the two largest units at most, as `2m58s`; below a second with one decimal, as `1.8ms`.

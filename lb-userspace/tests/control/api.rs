@@ -1,72 +1,17 @@
-//! Routes, problem documents, revisions, the socket itself.
+//! Routes, revisions, the socket itself.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use lb_userspace::core::edit::{Edit, Format, WeightChange};
 use lb_userspace::core::model::{AdminState, XdpMode};
 use lb_userspace::edge::api::{self, ApiError, UnixSocket};
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::fake::{self, Daemon};
 use crate::sample;
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let value = |line: &'_ str| {
-            line.split_once(": ")
-                .filter(|(key, _)| *key == name)
-                .map(|(key, _)| key.len() + 2)
-        };
-        self.head
-            .lines()
-            .find_map(|line| value(line).map(|start| &line[start..]))
-    }
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-/// One request, written out as it goes over the wire. `headers` end in a line break each.
-async fn ask_over<S: AsyncReadExt + AsyncWriteExt + Unpin>(
-    mut stream: S,
-    line: &str,
-    headers: &str,
-    body: &str,
-) -> Answer {
-    let length = body.len();
-    let request =
-        format!("{line} HTTP/1.1\r\nhost: lb\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer {
-        status,
-        head: head.replace("\r\n", "\n"),
-        body: body.to_owned(),
-    }
-}
-
-async fn ask(socket: &Path, line: &str, headers: &str, body: &str) -> Answer {
-    ask_over(UnixStream::connect(socket).await.unwrap(), line, headers, body).await
-}
-
-async fn get(socket: &Path, path: &str) -> Answer {
-    ask(socket, &format!("GET {path}"), "", "").await
-}
-
-const JSON: &str = "content-type: application/json\r\n";
+use crate::wire::{JSON, ask, ask_over, get};
 
 #[tokio::test]
 async fn reads_are_the_views_and_carry_the_revision() {
@@ -274,101 +219,6 @@ async fn terms_of_a_change() {
         (answer.status, answer.json()["type"].clone()),
         (504, json!("about:blank#deadline"))
     );
-}
-
-#[tokio::test]
-async fn every_refusal_is_a_problem_document() {
-    let daemon = Daemon::start();
-    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(1 << 20));
-    let cases: Vec<(&str, &str, &str, u16, &str)> = vec![
-        ("GET /v1/nothing", "", "", 404, "there is nothing at /v1/nothing"),
-        ("GET /v1/services/gone", "", "", 404, "there is no service gone"),
-        (
-            "GET /v1/services/web/backends/gone",
-            "",
-            "",
-            404,
-            "service web has no backend gone",
-        ),
-        ("DELETE /v1/services/gone", "", "", 404, "there is no service gone"),
-        ("POST /v1/status", "", "", 405, "/v1/status does not take POST"),
-        (
-            "POST /v1/services",
-            "",
-            "{}",
-            415,
-            "a body without Content-Type is not read here",
-        ),
-        (
-            "PUT /v1/config",
-            "content-type: text/plain\r\n",
-            "x",
-            415,
-            "text/plain is not read here",
-        ),
-        ("POST /v1/services", JSON, "{", 400, "the body is not JSON"),
-        ("POST /v1/services", JSON, "[]", 422, "the body does not fit"),
-        ("POST /v1/services", JSON, &large, 413, "the body is larger"),
-        ("PUT /v1/config", JSON, "\"bad\"", 422, "2 errors; nothing was changed"),
-        (
-            "PUT /v1/services/web/backends/b/state",
-            JSON,
-            r#"{"state":"off"}"#,
-            422,
-            "the body does not fit",
-        ),
-        (
-            "PUT /v1/services/web/backends/b/weight",
-            JSON,
-            r#"{"weight":-1}"#,
-            422,
-            "weight: -1 is neither",
-        ),
-        (
-            "DELETE /v1/services/web?dryrun=true",
-            "",
-            "",
-            400,
-            "unknown field `dryrun`",
-        ),
-        ("DELETE /v1/services/web?dry_run=yes", "", "", 400, "dry_run"),
-        (
-            "DELETE /v1/services/web?wait=5",
-            "",
-            "",
-            400,
-            "wait: \"5\" is not a duration",
-        ),
-        (
-            "DELETE /v1/services/web",
-            "if-match: x\r\n",
-            "",
-            400,
-            "If-Match: \"x\" is no revision",
-        ),
-        ("GET /v1/services/%ff", "", "", 400, "UTF-8"),
-    ];
-    for (line, headers, body, status, detail) in cases {
-        let answer = ask(&daemon.socket, line, headers, body).await;
-        assert_eq!(
-            answer.header("content-type"),
-            Some("application/problem+json"),
-            "{line}: {}",
-            answer.body
-        );
-        let problem = answer.json();
-        assert_eq!(
-            (answer.status, problem["status"].clone()),
-            (status, json!(status)),
-            "{line}: {problem}"
-        );
-        let said = problem["detail"].as_str().unwrap();
-        assert!(said.contains(detail) && !said.contains('\n'), "{line}: {said}");
-    }
-    let answer = ask(&daemon.socket, "POST /v1/status", "", "").await;
-    assert_eq!(answer.header("allow"), Some("GET,HEAD"));
-    let answer = ask(&daemon.socket, "PUT /v1/config", JSON, "\"bad\"").await;
-    assert_eq!(answer.json()["findings"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -304,6 +304,20 @@ async fn a_document_goes_to_the_daemon_as_it_is() {
 }
 
 #[tokio::test]
+async fn the_example_passes_its_own_check() {
+    let nowhere = fake::place();
+    let example = run(&nowhere, &["config", "example"]).await;
+    let directory = nowhere.parent().unwrap();
+    std::fs::create_dir_all(directory).unwrap();
+    let file = directory.join("example.toml");
+    std::fs::write(&file, example.out).unwrap();
+    let ran = run(&nowhere, &["config", "check", file.to_str().unwrap()]).await;
+    std::fs::remove_dir_all(directory).unwrap();
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains(": ok, services: "), "{}", ran.out);
+}
+
+#[tokio::test]
 async fn verbs_that_need_no_daemon() {
     let nowhere = fake::place();
     for (words, part) in [

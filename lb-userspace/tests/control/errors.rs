@@ -111,25 +111,47 @@ async fn what_the_daemon_refuses() {
         &["the change was not confirmed within 20.0ms; it may still be made, see lb status"],
     )
     .await;
-    let bad = std::env::temp_dir().join(format!("lb-bad-{}.toml", std::process::id()));
-    std::fs::write(&bad, "bad = 1\n").unwrap();
-    says(
-        &format!("apply {}", bad.display()),
-        1,
-        &[
-            "<document>:1:1: unknown key \"bad\"",
-            "<document>:2:1: port 0",
-            "2 errors; nothing was changed",
-        ],
-    )
-    .await;
-    std::fs::remove_file(bad).unwrap();
     says(
         "apply /nonexistent.toml",
         1,
         &["cannot read /nonexistent.toml: No such file or directory (os error 2)"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_wrong_document_is_shown_at_its_place() {
+    let daemon = Daemon::start();
+    let file = daemon.socket.with_file_name("bad.toml");
+    std::fs::write(&file, "version = 1\nbad = 1\n").unwrap();
+    let file = file.to_str().unwrap();
+    for words in [["config", "check", file].as_slice(), &["apply", file]] {
+        let ran = run(&daemon.socket, words).await;
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{words:?}");
+        assert!(
+            ran.err.starts_with(&format!("{file}:2:1: error: ")),
+            "{words:?}: {}",
+            ran.err
+        );
+        assert!(
+            ran.err.contains("    2 | bad = 1\n      | ^^^\n"),
+            "{words:?}: {}",
+            ran.err
+        );
+    }
+    let ran = run(&daemon.socket, &["config", "check", file, "-o", "json"]).await;
+    let findings: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, findings[0]["severity"].as_str()), (1, Some("error")));
+}
+
+#[tokio::test]
+async fn a_refusal_the_file_does_not_explain_is_said_as_it_came() {
+    let daemon = Daemon::start();
+    let file = daemon.socket.with_file_name("fine.toml");
+    std::fs::write(&file, "version = 1 # bad\n").unwrap();
+    let ran = run(&daemon.socket, &["apply", file.to_str().unwrap()]).await;
+    let lines = "error: <document>:1:1: unknown key \"bad\"\nerror: <document>:2:1: port 0\n";
+    assert_eq!((ran.code, ran.err.as_str(), ran.out.as_str()), (1, lines, ""));
 }
 
 #[tokio::test]

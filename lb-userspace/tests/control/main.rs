@@ -7,4 +7,6 @@ mod errors;
 mod fake;
 mod golden;
 mod metrics;
+mod problems;
 mod sample;
+mod wire;
