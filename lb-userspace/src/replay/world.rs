@@ -164,7 +164,7 @@ impl World {
             self.fill(self.document.resolve().map_err(|_| anyhow::anyhow!("no configuration"))?.0)?;
         }
         let Some(loaded) = &mut self.loaded else { bail!("the program is not loaded") };
-        Ok(loaded.runner.run(&mut loaded.dataplane, packet)?)
+        Ok(loaded.runner.run(&loaded.dataplane, packet)?)
     }
 
     /// What is said of a packet.
