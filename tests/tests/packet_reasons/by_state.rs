@@ -1,0 +1,366 @@
+//! Reasons that lie in the maps.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use lb_common::abi::{self, FlowEntry};
+use lb_common::flow;
+use lb_common::reason::Reason;
+use lb_tests::packet::flows::flow_key;
+use lb_tests::packet::places::{CLIENT, MTU, SERVICE, SOURCES, backend, client, vip};
+use lb_tests::packet::{Flows, Frame, Setup, World, pool, service};
+use lb_userspace::core::model::{Limits, Mode, Protocol, Vip};
+use lb_userspace::core::observed::{RouteHop, RoutePrefix};
+use lb_userspace::core::plan::{Op, Wanted};
+
+use super::{Row, special, usual};
+
+const TCP: Vip = vip(Protocol::Tcp);
+
+/// Where the backend sees the first flow of a `fullnat` world come from.
+const FIRST: SocketAddrV4 = SocketAddrV4::new(SOURCES[0], 20000);
+
+fn syn() -> Vec<u8> {
+    Frame::tcp(CLIENT, SERVICE).syn().bytes()
+}
+
+fn data() -> Vec<u8> {
+    Frame::tcp(CLIENT, SERVICE).data(b"data").bytes()
+}
+
+/// A packet of so many bytes from the IP header on.
+fn long(bytes: usize) -> Vec<u8> {
+    Frame::tcp(CLIENT, SERVICE)
+        .syn()
+        .payload(&vec![0x5a; bytes - 40])
+        .bytes()
+}
+
+fn answer(to: SocketAddrV4) -> Frame {
+    Frame::tcp(backend(1), to).ack()
+}
+
+fn fullnat(world: &mut World) {
+    usual(world, Mode::Fullnat);
+}
+
+fn nat(world: &mut World) {
+    usual(world, Mode::Nat);
+}
+
+fn l2(world: &mut World) {
+    usual(world, Mode::L2);
+}
+
+fn ipip(world: &mut World) {
+    usual(world, Mode::Ipip);
+}
+
+/// `fullnat` with the client's flow in its table.
+fn with_flow(world: &mut World) {
+    fullnat(world);
+    world.sent("SYN", &syn());
+}
+
+/// The service over TCP, its one backend as `change` says.
+fn changed(mode: Mode, change: impl FnOnce(&mut Wanted)) -> Wanted {
+    let mut wanted = service(TCP, mode, pool([backend(1)]));
+    change(&mut wanted);
+    wanted
+}
+
+pub fn rows() -> Vec<Row> {
+    let mut rows = of_the_backend();
+    rows.extend(of_the_flow());
+    rows.extend(of_the_way_back());
+    rows.extend(of_the_driver());
+    rows.extend(faults());
+    rows
+}
+
+fn of_the_backend() -> Vec<Row> {
+    let full = MTU as usize;
+    vec![
+        special(Reason::TooBig, "more than the link takes", long(full + 1), l2),
+        special(Reason::TooBig, "more than the link takes, nat", long(full + 1), nat),
+        special(
+            Reason::TooBig,
+            "more than the link takes, fullnat",
+            long(full + 1),
+            fullnat,
+        ),
+        special(
+            Reason::TooBig,
+            "fits without the outer header alone",
+            long(full - 19),
+            ipip,
+        ),
+        special(Reason::NoBackend, "nobody behind the service", syn(), |world| {
+            world.serve(&service(TCP, Mode::Nat, Vec::new()));
+        }),
+        special(Reason::NoBackend, "nobody who takes new flows", syn(), |world| {
+            world.serve(&changed(Mode::Fullnat, |wanted| wanted.backends[0].weight = 0));
+        }),
+        special(Reason::NoBackend, "nobody any more", syn(), |world| {
+            ipip(world);
+            world.serve(&service(TCP, Mode::Ipip, Vec::new()));
+        }),
+        special(Reason::NoNextHop, "the neighbour does not answer", syn(), |world| {
+            world.serve(&changed(Mode::L2, |wanted| wanted.backends[0].hop = None));
+        }),
+        special(
+            Reason::NoNextHop,
+            "the neighbour of an old flow is gone",
+            data(),
+            |world| {
+                with_flow(world);
+                world.serve(&changed(Mode::Fullnat, |wanted| {
+                    wanted.backends[0].weight = 0;
+                    wanted.backends[0].hop = None;
+                }));
+            },
+        ),
+    ]
+}
+
+fn of_the_flow() -> Vec<Row> {
+    let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 40000);
+    let tcp = || Frame::tcp(CLIENT, SERVICE);
+    // One bucket, and another flow in each of its places.
+    let crowded = Setup {
+        limits: Limits {
+            flows: 2,
+            ..Setup::default().limits
+        },
+        ..Setup::default()
+    };
+    let one_port = Setup {
+        ports: vec![20000],
+        ..Setup::default()
+    };
+    vec![
+        special(
+            Reason::BadSource,
+            "from 0.0.0.0",
+            Frame::tcp(nobody, SERVICE).syn().bytes(),
+            fullnat,
+        ),
+        special(Reason::BackendGone, "down", data(), |world| {
+            with_flow(world);
+            world.serve(&changed(Mode::Fullnat, |wanted| {
+                wanted.backends[0].weight = 0;
+                wanted.backends[0].alive = false;
+            }));
+        }),
+        special(Reason::BackendGone, "removed", data(), |world| {
+            with_flow(world);
+            world.serve(&service(TCP, Mode::Fullnat, pool([backend(2)])));
+        }),
+        special(Reason::NoFlow, "data of an unknown flow", data(), fullnat),
+        special(Reason::NoFlow, "FIN of an unknown flow", tcp().fin().bytes(), fullnat),
+        special(Reason::NoFlow, "RST of an unknown flow", tcp().rst().bytes(), fullnat),
+        special(
+            Reason::NoFlow,
+            "SYN ACK of an unknown flow",
+            tcp().syn_ack().bytes(),
+            fullnat,
+        ),
+        special(
+            Reason::FlowBusy,
+            "a SYN while its flow is being made",
+            syn(),
+            in_the_making,
+        ),
+        special(
+            Reason::FlowBusy,
+            "data while its flow is being made",
+            data(),
+            in_the_making,
+        ),
+        Row {
+            setup: crowded,
+            ..special(Reason::FlowTableFull, "all places are taken", syn(), crowd)
+        },
+        Row {
+            setup: one_port,
+            ..special(Reason::PortsExhausted, "the only port is taken", syn(), |world| {
+                fullnat(world);
+                world.sent("the other one", &Frame::tcp(client(1), SERVICE).syn().bytes());
+            })
+        },
+        special(
+            Reason::PortsExhausted,
+            "a next hop that never was known has no source",
+            syn(),
+            |world| {
+                world.serve(&changed(Mode::Fullnat, |wanted| wanted.backends[0].hop = None));
+            },
+        ),
+    ]
+}
+
+/// The key of the client's flow stands in its place, its value does not.
+fn in_the_making(world: &mut World) {
+    fullnat(world);
+    let flows = Flows::on(world);
+    let key = flow_key(CLIENT, world.placed(TCP).id);
+    let (first, _) = flow::bucket_pair(key.0, world.dataplane.meta().flow_seed, flows.0.flows.len() as u32);
+    let mut bucket = flows.0.flows.load(first as usize);
+    bucket.entries[0] = FlowEntry { key: key.0, value: 0 };
+    flows.0.flows.store(first as usize, &bucket);
+}
+
+fn crowd(world: &mut World) {
+    fullnat(world);
+    for n in 1..=4 {
+        world.sent("one of a crowd", &Frame::tcp(client(n), SERVICE).syn().bytes());
+    }
+}
+
+fn of_the_way_back() -> Vec<Row> {
+    // A client on this host: the kernel's FIB never forwards to it.
+    const LOCAL: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4000);
+    let short = {
+        let mut packet = answer(CLIENT).bytes();
+        packet[17] = 39;
+        packet.truncate(14 + 39);
+        packet
+    };
+    vec![
+        special(Reason::KernelRoutes, "no route", answer(LOCAL).bytes(), |world| {
+            nat(world);
+            world.route_clients(None);
+        }),
+        special(
+            Reason::KernelRoutes,
+            "a neighbour that the mirror does not know",
+            answer(LOCAL).bytes(),
+            |world| {
+                nat(world);
+                world.route_clients(Some(RouteHop::AskKernel));
+            },
+        ),
+        special(
+            Reason::NoNextHop,
+            "an interface that is gone",
+            answer(CLIENT).bytes(),
+            |world| {
+                nat(world);
+                let prefix = RoutePrefix {
+                    address: Ipv4Addr::UNSPECIFIED,
+                    length: 0,
+                };
+                world.apply(&[Op::Route {
+                    prefix,
+                    hop: abi::Hop {
+                        ethernet: [0; 3],
+                        egress: 0xffff,
+                    },
+                }]);
+            },
+        ),
+        special(
+            Reason::TtlExpired,
+            "on the way back, nat",
+            answer(CLIENT).ttl(1).bytes(),
+            nat,
+        ),
+        special(
+            Reason::TtlExpired,
+            "on the way back, fullnat",
+            answer(FIRST).ttl(1).bytes(),
+            with_flow,
+        ),
+        special(Reason::ShortHeader, "on the way back", short, nat),
+        special(
+            Reason::NoService,
+            "the mode has no way back, l2",
+            answer(CLIENT).bytes(),
+            l2,
+        ),
+        special(
+            Reason::NoService,
+            "the mode has no way back, ipip",
+            answer(CLIENT).bytes(),
+            ipip,
+        ),
+        special(
+            Reason::NoService,
+            "the service is gone, and the way back with it",
+            answer(CLIENT).bytes(),
+            |world| {
+                nat(world);
+                world.remove(TCP);
+            },
+        ),
+    ]
+}
+
+fn of_the_driver() -> Vec<Row> {
+    // Of the 256 bytes in front of the packet the kernel keeps 40 for itself: 16 are left.
+    vec![Row {
+        metadata: 200,
+        ..special(Reason::NoHeadroom, "no room for an outer header", syn(), ipip)
+    }]
+}
+
+/// What only a fault of ours writes.
+fn faults() -> Vec<Row> {
+    vec![
+        special(Reason::Internal, "a mode that there is not", syn(), |world| {
+            nat(world);
+            let placed = world
+                .placed(TCP)
+                .backends
+                .values()
+                .next()
+                .copied()
+                .expect("one backend");
+            let entry = abi::Backend {
+                mode: 9,
+                ..placed.entry
+            };
+            world.apply(&[Op::Backend { id: placed.id, entry }]);
+        }),
+        special(Reason::Internal, "a slot that names nobody's entry", syn(), |world| {
+            nat(world);
+            let (base, size) = (world.placed(TCP).base, world.placed(TCP).size);
+            let changes = (base..base + size).map(|slot| (slot, 0x00ff_ffff)).collect();
+            world.apply(&[Op::Slots { changes }]);
+        }),
+        special(
+            Reason::Internal,
+            "a table behind the end of the slots",
+            syn(),
+            |world| {
+                let key = abi::VipKey {
+                    address: lb_userspace::core::plan::address_be(*SERVICE.ip()),
+                    port: SERVICE.port().to_be(),
+                    protocol: abi::protocol::TCP,
+                    reserved: 0,
+                };
+                let entry = abi::Service {
+                    id: 1,
+                    table_base: 0x00ff_ffff,
+                    table_size: 1021,
+                    flags: 0,
+                };
+                world.apply(&[Op::Service { key, entry, new: true }]);
+            },
+        ),
+        special(Reason::Internal, "a source that there is no room for", syn(), |world| {
+            fullnat(world);
+            let placed = world
+                .placed(TCP)
+                .backends
+                .values()
+                .next()
+                .copied()
+                .expect("one backend");
+            let entry = abi::Backend {
+                source_first: 40,
+                ..placed.entry
+            };
+            world.apply(&[Op::Backend { id: placed.id, entry }]);
+        }),
+    ]
+}
