@@ -1,5 +1,7 @@
 //! Reasons that lie in the packet alone, whatever the maps say of its flow.
 
+use std::net::SocketAddrV4;
+
 use lb_common::reason::Reason;
 use lb_tests::packet::Frame;
 use lb_tests::packet::places::{CLIENT, SERVICE, STRANGER};
@@ -42,166 +44,159 @@ fn to_stranger() -> Frame {
     Frame::tcp(CLIENT, STRANGER).syn()
 }
 
+/// Packets that all have one reason.
+fn each<const N: usize>(reason: Reason, packets: [(&'static str, Vec<u8>); N]) -> Vec<Row> {
+    packets
+        .into_iter()
+        .map(|(what, packet)| row(reason, what, packet))
+        .collect()
+}
+
 pub fn rows() -> Vec<Row> {
-    let mut rows = not_ours();
-    rows.extend(malformed());
-    rows.extend(not_forwarded());
-    rows
+    let groups = [
+        not_ours(),
+        of_others(),
+        other_malformed(),
+        short(),
+        bad_length(),
+        bad_udp_length(),
+        not_forwarded(),
+    ];
+    groups.into_iter().flatten().collect()
 }
 
 fn not_ours() -> Vec<Row> {
-    let other_port = std::net::SocketAddrV4::new(*SERVICE.ip(), 81);
-    let no_port = std::net::SocketAddrV4::new(*SERVICE.ip(), 0);
-    let tagged = {
-        let mut packet = syn().bytes();
-        packet.splice(12..12, [0x81, 0x00, 0x00, 0x05]);
-        packet
-    };
-    vec![
-        row(Reason::NotIpv4, "ARP", patched(&syn(), at::ETHERTYPE, &[0x08, 0x06])),
-        row(Reason::NotIpv4, "IPv6", patched(&syn(), at::ETHERTYPE, &[0x86, 0xdd])),
-        row(Reason::NotIpv4, "a VLAN tag", tagged),
-        row(Reason::NotIpv4, "an Ethernet header of IPv6 and nothing else", {
-            cut(patched(&syn(), at::ETHERTYPE, &[0x86, 0xdd]), 14)
-        }),
-        row(
-            Reason::NotTcpUdp,
-            "ICMP to the VIP",
-            patched(&syn(), at::PROTOCOL, &[1]),
-        ),
-        row(
-            Reason::NotTcpUdp,
-            "SCTP to the VIP",
-            patched(&syn(), at::PROTOCOL, &[132]),
-        ),
-        row(
-            Reason::NotTcpUdp,
-            "a tunnel packet",
-            syn().in_tunnel(*CLIENT.ip(), *SERVICE.ip()).bytes(),
-        ),
-        row(Reason::NoService, "another address", to_stranger().bytes()),
-        row(Reason::NoService, "another port", syn().to(other_port).bytes()),
-        row(Reason::NoService, "port 0", syn().to(no_port).bytes()),
-        row(
-            Reason::NoService,
-            "a fragment that begins",
-            patched(&to_stranger(), at::FRAGMENT, &[0x20, 0]),
-        ),
-        row(
-            Reason::OtherFragment,
-            "a later fragment",
-            patched(&to_stranger(), at::FRAGMENT, &[0, 100]),
-        ),
-        row(
-            Reason::OtherFragment,
-            "the last fragment",
-            patched(&to_stranger(), at::FRAGMENT, &[0x1f, 0xff]),
-        ),
-        row(Reason::OtherMalformed, "no IPv4 header at all", cut(syn().bytes(), 14)),
-        row(
-            Reason::OtherMalformed,
-            "an IPv4 header cut short",
-            cut(syn().bytes(), 33),
-        ),
-        row(
-            Reason::OtherMalformed,
-            "version 6",
-            patched(&syn(), at::VERSION_IHL, &[0x65]),
-        ),
-        row(
-            Reason::OtherMalformed,
-            "four words of header",
-            patched(&to_stranger(), at::VERSION_IHL, &[0x44]),
-        ),
-        row(
-            Reason::OtherMalformed,
-            "ports cut short",
-            cut(to_stranger().bytes(), at::L4 + 3),
-        ),
-        row(Reason::OtherMalformed, "options that cover the ports", {
-            patched(&to_stranger(), at::VERSION_IHL, &[0x4f])
-        }),
-    ]
+    let ethertype = |bytes: [u8; 2]| patched(&syn(), at::ETHERTYPE, &bytes);
+    let mut tagged = syn().bytes();
+    tagged.splice(12..12, [0x81, 0x00, 0x00, 0x05]);
+    let mut rows = each(
+        Reason::NotIpv4,
+        [
+            ("ARP", ethertype([0x08, 0x06])),
+            ("IPv6", ethertype([0x86, 0xdd])),
+            ("a VLAN tag", tagged),
+            ("an Ethernet header and nothing else", cut(ethertype([0x86, 0xdd]), 14)),
+        ],
+    );
+    rows.extend(each(
+        Reason::NotTcpUdp,
+        [
+            ("ICMP to the VIP", patched(&syn(), at::PROTOCOL, &[1])),
+            ("SCTP to the VIP", patched(&syn(), at::PROTOCOL, &[132])),
+            ("a tunnel packet", syn().in_tunnel(*CLIENT.ip(), *SERVICE.ip()).bytes()),
+        ],
+    ));
+    rows
 }
 
-fn malformed() -> Vec<Row> {
-    let length = |frame: &Frame, bytes: u16| patched(frame, at::TOTAL_LENGTH, &bytes.to_be_bytes());
-    let udp_length = |bytes: u16| patched(&datagram(), at::UDP_LENGTH, &bytes.to_be_bytes());
-    let most_options = syn().ip_options(&[1; 40]);
-    vec![
-        row(Reason::ShortHeader, "ports cut short", cut(syn().bytes(), at::L4 + 3)),
-        row(Reason::ShortHeader, "no ports", cut(syn().bytes(), at::L4)),
-        row(Reason::ShortHeader, "ports behind the end of the options", {
-            cut(most_options.bytes(), 14 + 60 + 3)
-        }),
-        row(
-            Reason::ShortHeader,
-            "TCP header cut short",
-            cut(length(&syn(), 39), at::L4 + 19),
-        ),
-        row(
-            Reason::ShortHeader,
-            "UDP header cut short",
-            cut(length(&datagram(), 27), at::L4 + 7),
-        ),
-        row(
-            Reason::BadLength,
-            "no words of header",
-            patched(&syn(), at::VERSION_IHL, &[0x40]),
-        ),
-        row(
-            Reason::BadLength,
-            "four words of header",
-            patched(&syn(), at::VERSION_IHL, &[0x44]),
-        ),
-        row(Reason::BadLength, "more than the frame", length(&syn(), 41)),
-        row(
-            Reason::BadLength,
-            "far more than the frame",
-            length(&datagram(), 0xffff),
-        ),
-        row(Reason::BadLength, "nothing", length(&syn(), 0)),
-        row(Reason::BadLength, "less than the headers", length(&syn(), 39)),
-        row(Reason::BadLength, "less than the UDP header", length(&datagram(), 27)),
-        row(
-            Reason::BadLength,
-            "no TCP header",
-            patched(&syn(), at::TCP_OFFSET, &[0]),
-        ),
-        row(
-            Reason::BadLength,
-            "four words of TCP header",
-            patched(&syn(), at::TCP_OFFSET, &[0x40]),
-        ),
-        row(
-            Reason::BadLength,
-            "TCP options behind the end",
-            patched(&syn(), at::TCP_OFFSET, &[0x60]),
-        ),
-        row(Reason::BadLength, "no UDP length", udp_length(0)),
-        row(Reason::BadLength, "less UDP than its header", udp_length(7)),
-        row(Reason::BadLength, "more UDP than packet", udp_length(17)),
-    ]
+fn of_others() -> Vec<Row> {
+    let to = |port| syn().to(SocketAddrV4::new(*SERVICE.ip(), port)).bytes();
+    let fragment = |bytes: [u8; 2]| patched(&to_stranger(), at::FRAGMENT, &bytes);
+    let mut rows = each(
+        Reason::NoService,
+        [
+            ("another address", to_stranger().bytes()),
+            ("another port", to(81)),
+            ("port 0", to(0)),
+            ("a fragment that begins", fragment([0x20, 0])),
+        ],
+    );
+    rows.extend(each(
+        Reason::OtherFragment,
+        [
+            ("a later fragment", fragment([0, 100])),
+            ("the last fragment", fragment([0x1f, 0xff])),
+        ],
+    ));
+    rows
+}
+
+fn other_malformed() -> Vec<Row> {
+    each(
+        Reason::OtherMalformed,
+        [
+            ("no IPv4 header at all", cut(syn().bytes(), 14)),
+            ("an IPv4 header cut short", cut(syn().bytes(), 33)),
+            ("version 6", patched(&syn(), at::VERSION_IHL, &[0x65])),
+            (
+                "four words of header",
+                patched(&to_stranger(), at::VERSION_IHL, &[0x44]),
+            ),
+            ("ports cut short", cut(to_stranger().bytes(), at::L4 + 3)),
+            (
+                "options over the ports",
+                patched(&to_stranger(), at::VERSION_IHL, &[0x4f]),
+            ),
+        ],
+    )
+}
+
+/// A packet whose IPv4 header says that it has so many bytes.
+fn long(frame: &Frame, bytes: u16) -> Vec<u8> {
+    patched(frame, at::TOTAL_LENGTH, &bytes.to_be_bytes())
+}
+
+fn short() -> Vec<Row> {
+    let optioned = syn().ip_options(&[1; 40]).bytes();
+    each(
+        Reason::ShortHeader,
+        [
+            ("ports cut short", cut(syn().bytes(), at::L4 + 3)),
+            ("no ports", cut(syn().bytes(), at::L4)),
+            ("ports cut short behind options", cut(optioned, at::L4 + 40 + 3)),
+            ("TCP header cut short", cut(long(&syn(), 39), at::L4 + 19)),
+            ("UDP header cut short", cut(long(&datagram(), 27), at::L4 + 7)),
+        ],
+    )
+}
+
+fn bad_length() -> Vec<Row> {
+    let words = |byte: u8| patched(&syn(), at::VERSION_IHL, &[byte]);
+    let tcp_words = |byte: u8| patched(&syn(), at::TCP_OFFSET, &[byte]);
+    each(
+        Reason::BadLength,
+        [
+            ("no words of header", words(0x40)),
+            ("four words of header", words(0x44)),
+            ("more than the frame", long(&syn(), 41)),
+            ("far more than the frame", long(&datagram(), 0xffff)),
+            ("nothing", long(&syn(), 0)),
+            ("less than the headers", long(&syn(), 39)),
+            ("less than the UDP header", long(&datagram(), 27)),
+            ("no TCP header", tcp_words(0)),
+            ("four words of TCP header", tcp_words(0x40)),
+            ("TCP options behind the end", tcp_words(0x60)),
+        ],
+    )
+}
+
+fn bad_udp_length() -> Vec<Row> {
+    let says = |bytes: u16| patched(&datagram(), at::UDP_LENGTH, &bytes.to_be_bytes());
+    each(
+        Reason::BadLength,
+        [
+            ("no UDP length", says(0)),
+            ("less UDP than its header", says(7)),
+            ("more UDP than packet", says(17)),
+        ],
+    )
 }
 
 fn not_forwarded() -> Vec<Row> {
-    vec![
-        row(
-            Reason::Fragment,
-            "the first of several",
-            patched(&syn(), at::FRAGMENT, &[0x20, 0]),
-        ),
-        row(
-            Reason::Fragment,
-            "a later one",
-            patched(&syn(), at::FRAGMENT, &[0x20, 10]),
-        ),
-        row(
-            Reason::Fragment,
-            "the last one",
-            patched(&datagram(), at::FRAGMENT, &[0, 10]),
-        ),
-        row(Reason::TtlExpired, "time to live 1", syn().ttl(1).bytes()),
-        row(Reason::TtlExpired, "time to live 0", datagram().ttl(0).bytes()),
-    ]
+    let mut rows = each(
+        Reason::Fragment,
+        [
+            ("the first of several", patched(&syn(), at::FRAGMENT, &[0x20, 0])),
+            ("a later one", patched(&syn(), at::FRAGMENT, &[0x20, 10])),
+            ("the last one", patched(&datagram(), at::FRAGMENT, &[0, 10])),
+        ],
+    );
+    rows.extend(each(
+        Reason::TtlExpired,
+        [
+            ("time to live 1", syn().ttl(1).bytes()),
+            ("time to live 0", datagram().ttl(0).bytes()),
+        ],
+    ));
+    rows
 }

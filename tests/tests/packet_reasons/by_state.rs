@@ -8,9 +8,9 @@ use lb_common::reason::Reason;
 use lb_tests::packet::flows::flow_key;
 use lb_tests::packet::places::{CLIENT, MTU, SERVICE, SOURCES, backend, client, vip};
 use lb_tests::packet::{Flows, Frame, Setup, World, pool, service};
-use lb_userspace::core::model::{Limits, Mode, Protocol, Vip};
+use lb_userspace::core::model::{Mode, Protocol, Vip};
 use lb_userspace::core::observed::{RouteHop, RoutePrefix};
-use lb_userspace::core::plan::{Op, Wanted};
+use lb_userspace::core::plan::{Op, Wanted, address_be};
 
 use super::{Row, special, usual};
 
@@ -71,9 +71,12 @@ fn changed(mode: Mode, change: impl FnOnce(&mut Wanted)) -> Wanted {
 pub fn rows() -> Vec<Row> {
     let mut rows = of_the_backend();
     rows.extend(of_the_flow());
+    rows.extend(of_the_flow_table());
+    rows.extend(of_the_client());
     rows.extend(of_the_way_back());
     rows.extend(of_the_driver());
     rows.extend(faults());
+    rows.extend(faulty_numbers());
     rows
 }
 
@@ -123,27 +126,16 @@ fn of_the_backend() -> Vec<Row> {
 }
 
 fn of_the_flow() -> Vec<Row> {
-    let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 40000);
+    let nobody = Frame::tcp(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 40000), SERVICE).syn();
     let tcp = || Frame::tcp(CLIENT, SERVICE);
-    // One bucket, and another flow in each of its places.
-    let crowded = Setup {
-        limits: Limits {
-            flows: 2,
-            ..Setup::default().limits
-        },
-        ..Setup::default()
-    };
-    let one_port = Setup {
-        ports: vec![20000],
-        ..Setup::default()
-    };
-    vec![
-        special(
-            Reason::BadSource,
-            "from 0.0.0.0",
-            Frame::tcp(nobody, SERVICE).syn().bytes(),
-            fullnat,
-        ),
+    let unknown = [
+        ("data of an unknown flow", data()),
+        ("FIN of an unknown flow", tcp().fin().bytes()),
+        ("RST of an unknown flow", tcp().rst().bytes()),
+        ("SYN ACK of an unknown flow", tcp().syn_ack().bytes()),
+    ];
+    let mut rows = vec![
+        special(Reason::BadSource, "from 0.0.0.0", nobody.bytes(), fullnat),
         special(Reason::BackendGone, "down", data(), |world| {
             with_flow(world);
             world.serve(&changed(Mode::Fullnat, |wanted| {
@@ -155,46 +147,32 @@ fn of_the_flow() -> Vec<Row> {
             with_flow(world);
             world.serve(&service(TCP, Mode::Fullnat, pool([backend(2)])));
         }),
-        special(Reason::NoFlow, "data of an unknown flow", data(), fullnat),
-        special(Reason::NoFlow, "FIN of an unknown flow", tcp().fin().bytes(), fullnat),
-        special(Reason::NoFlow, "RST of an unknown flow", tcp().rst().bytes(), fullnat),
-        special(
-            Reason::NoFlow,
-            "SYN ACK of an unknown flow",
-            tcp().syn_ack().bytes(),
-            fullnat,
-        ),
-        special(
-            Reason::FlowBusy,
-            "a SYN while its flow is being made",
-            syn(),
-            in_the_making,
-        ),
-        special(
-            Reason::FlowBusy,
-            "data while its flow is being made",
-            data(),
-            in_the_making,
-        ),
+    ];
+    rows.extend(unknown.map(|(what, packet)| special(Reason::NoFlow, what, packet, fullnat)));
+    rows
+}
+
+fn of_the_flow_table() -> Vec<Row> {
+    // One bucket, and another flow in each of its places.
+    let mut crowded = Setup::default();
+    crowded.limits.flows = 2;
+    let mut one_port = Setup::default();
+    one_port.ports.truncate(1);
+    vec![
+        special(Reason::FlowBusy, "a SYN while its flow is made", syn(), in_the_making),
+        special(Reason::FlowBusy, "data while its flow is made", data(), in_the_making),
         Row {
             setup: crowded,
-            ..special(Reason::FlowTableFull, "all places are taken", syn(), crowd)
+            ..special(Reason::FlowTableFull, "all places are taken", syn(), |world| {
+                crowd(world, 4)
+            })
         },
         Row {
             setup: one_port,
             ..special(Reason::PortsExhausted, "the only port is taken", syn(), |world| {
-                fullnat(world);
-                world.sent("the other one", &Frame::tcp(client(1), SERVICE).syn().bytes());
+                crowd(world, 1)
             })
         },
-        special(
-            Reason::PortsExhausted,
-            "a next hop that never was known has no source",
-            syn(),
-            |world| {
-                world.serve(&changed(Mode::Fullnat, |wanted| wanted.backends[0].hop = None));
-            },
-        ),
     ]
 }
 
@@ -209,84 +187,61 @@ fn in_the_making(world: &mut World) {
     flows.0.flows.store(first as usize, &bucket);
 }
 
-fn crowd(world: &mut World) {
+/// Other flows.
+fn crowd(world: &mut World, flows: u16) {
     fullnat(world);
-    for n in 1..=4 {
+    for n in 1..=flows {
         world.sent("one of a crowd", &Frame::tcp(client(n), SERVICE).syn().bytes());
     }
 }
 
-fn of_the_way_back() -> Vec<Row> {
+/// Reasons for which a client is not reached.
+fn of_the_client() -> Vec<Row> {
     // A client on this host: the kernel's FIB never forwards to it.
-    const LOCAL: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4000);
-    let short = {
-        let mut packet = answer(CLIENT).bytes();
-        packet[17] = 39;
-        packet.truncate(14 + 39);
-        packet
-    };
+    let local = answer(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4000)).bytes();
+    let to_client = answer(CLIENT).bytes();
     vec![
-        special(Reason::KernelRoutes, "no route", answer(LOCAL).bytes(), |world| {
+        special(Reason::KernelRoutes, "no route", local.clone(), |world| {
             nat(world);
             world.route_clients(None);
         }),
-        special(
-            Reason::KernelRoutes,
-            "a neighbour that the mirror does not know",
-            answer(LOCAL).bytes(),
-            |world| {
-                nat(world);
-                world.route_clients(Some(RouteHop::AskKernel));
-            },
-        ),
-        special(
-            Reason::NoNextHop,
-            "an interface that is gone",
-            answer(CLIENT).bytes(),
-            |world| {
-                nat(world);
-                let prefix = RoutePrefix {
-                    address: Ipv4Addr::UNSPECIFIED,
-                    length: 0,
-                };
-                world.apply(&[Op::Route {
-                    prefix,
-                    hop: abi::Hop {
-                        ethernet: [0; 3],
-                        egress: 0xffff,
-                    },
-                }]);
-            },
-        ),
-        special(
-            Reason::TtlExpired,
-            "on the way back, nat",
-            answer(CLIENT).ttl(1).bytes(),
-            nat,
-        ),
+        special(Reason::KernelRoutes, "no neighbour in the mirror", local, |world| {
+            nat(world);
+            world.route_clients(Some(RouteHop::AskKernel));
+        }),
+        special(Reason::NoNextHop, "an interface that is gone", to_client, |world| {
+            nat(world);
+            let address = Ipv4Addr::UNSPECIFIED;
+            let prefix = RoutePrefix { address, length: 0 };
+            let (ethernet, egress) = ([0; 3], 0xffff);
+            let hop = abi::Hop { ethernet, egress };
+            world.apply(&[Op::Route { prefix, hop }]);
+        }),
+    ]
+}
+
+/// Reasons that lie in a backend's answer.
+fn of_the_way_back() -> Vec<Row> {
+    let to_client = || answer(CLIENT).bytes();
+    let expired = |to| answer(to).ttl(1).bytes();
+    let mut short = to_client();
+    short[17] = 39;
+    short.truncate(14 + 39);
+    vec![
+        special(Reason::TtlExpired, "on the way back, nat", expired(CLIENT), nat),
         special(
             Reason::TtlExpired,
             "on the way back, fullnat",
-            answer(FIRST).ttl(1).bytes(),
+            expired(FIRST),
             with_flow,
         ),
         special(Reason::ShortHeader, "on the way back", short, nat),
+        special(Reason::NoService, "l2 has no way back", to_client(), l2),
+        special(Reason::NoService, "ipip has no way back", to_client(), ipip),
         special(
             Reason::NoService,
-            "the mode has no way back, l2",
-            answer(CLIENT).bytes(),
-            l2,
-        ),
-        special(
-            Reason::NoService,
-            "the mode has no way back, ipip",
-            answer(CLIENT).bytes(),
-            ipip,
-        ),
-        special(
-            Reason::NoService,
-            "the service is gone, and the way back with it",
-            answer(CLIENT).bytes(),
+            "the way back of a service that is gone",
+            to_client(),
             |world| {
                 nat(world);
                 world.remove(TCP);
@@ -303,25 +258,29 @@ fn of_the_driver() -> Vec<Row> {
     }]
 }
 
-/// What only a fault of ours writes.
+/// What only a fault of ours writes into a backend's entry.
 fn faults() -> Vec<Row> {
+    fn faulty(world: &mut World, mode: Mode, change: impl FnOnce(&mut abi::Backend)) {
+        usual(world, mode);
+        let placed = world.placed(TCP).backends.values().next().copied();
+        let (id, mut entry) = placed.map(|placed| (placed.id, placed.entry)).expect("one backend");
+        change(&mut entry);
+        world.apply(&[Op::Backend { id, entry }]);
+    }
     vec![
         special(Reason::Internal, "a mode that there is not", syn(), |world| {
-            nat(world);
-            let placed = world
-                .placed(TCP)
-                .backends
-                .values()
-                .next()
-                .copied()
-                .expect("one backend");
-            let entry = abi::Backend {
-                mode: 9,
-                ..placed.entry
-            };
-            world.apply(&[Op::Backend { id: placed.id, entry }]);
+            faulty(world, Mode::Nat, |entry| entry.mode = 9);
         }),
-        special(Reason::Internal, "a slot that names nobody's entry", syn(), |world| {
+        special(Reason::Internal, "a source that there is no room for", syn(), |world| {
+            faulty(world, Mode::Fullnat, |entry| entry.source_first = 40);
+        }),
+    ]
+}
+
+/// Numbers that lead out of the maps.
+fn faulty_numbers() -> Vec<Row> {
+    vec![
+        special(Reason::Internal, "slots that name nobody's entry", syn(), |world| {
             nat(world);
             let (base, size) = (world.placed(TCP).base, world.placed(TCP).size);
             let changes = (base..base + size).map(|slot| (slot, 0x00ff_ffff)).collect();
@@ -333,7 +292,7 @@ fn faults() -> Vec<Row> {
             syn(),
             |world| {
                 let key = abi::VipKey {
-                    address: lb_userspace::core::plan::address_be(*SERVICE.ip()),
+                    address: address_be(*SERVICE.ip()),
                     port: SERVICE.port().to_be(),
                     protocol: abi::protocol::TCP,
                     reserved: 0,
@@ -347,20 +306,5 @@ fn faults() -> Vec<Row> {
                 world.apply(&[Op::Service { key, entry, new: true }]);
             },
         ),
-        special(Reason::Internal, "a source that there is no room for", syn(), |world| {
-            fullnat(world);
-            let placed = world
-                .placed(TCP)
-                .backends
-                .values()
-                .next()
-                .copied()
-                .expect("one backend");
-            let entry = abi::Backend {
-                source_first: 40,
-                ..placed.entry
-            };
-            world.apply(&[Op::Backend { id: placed.id, entry }]);
-        }),
     ]
 }
