@@ -38,14 +38,9 @@ pub struct Options {
 }
 
 pub(super) async fn run(context: Context<'_, '_>, options: Options) -> anyhow::Result<()> {
-    start(Options {
+    crate::daemon::run(Options {
         socket: context.socket,
         ..options
     })
     .await
-}
-
-// lead: becomes `crate::daemon::run(options).await`.
-async fn start(_options: Options) -> anyhow::Result<()> {
-    anyhow::bail!("the daemon is not part of this build")
 }

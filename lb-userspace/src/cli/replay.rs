@@ -42,13 +42,8 @@ pub(super) fn run(context: Context<'_, '_>, args: ReplayArgs) -> anyhow::Result<
             return Err(UsageError(format!("{item:?}: give files that end in .toml, .pcap or .pcapng")).into());
         }
     }
-    start(ReplayArgs {
+    crate::replay::run(ReplayArgs {
         output: context.format,
         ..args
     })
-}
-
-// lead: becomes `crate::replay::run(args)`.
-fn start(_args: ReplayArgs) -> anyhow::Result<()> {
-    anyhow::bail!("replay is not part of this build")
 }

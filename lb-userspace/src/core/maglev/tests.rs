@@ -109,7 +109,7 @@ fn shares_are_the_quotas_and_every_slot_has_an_owner() {
         let everybody_has_one = weighted.clone().count() <= size as usize;
         let all_are_due_one = weighted.clone().all(|member| ideal(member) >= 1.0);
         for (member, share) in members.iter().zip(&shares) {
-            assert_eq!(*share > 0 && member.weight == 0, false);
+            assert!(*share == 0 || member.weight > 0, "{member:?} has {share} slots");
             assert!(
                 !everybody_has_one || member.weight == 0 || *share > 0,
                 "{member:?} has no slot"
