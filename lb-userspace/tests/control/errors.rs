@@ -119,6 +119,8 @@ async fn what_the_daemon_refuses() {
         &["the change was not confirmed within 20.0ms; it may still be made, see lb status"],
     )
     .await;
+    let empty = "/dev/null is empty, nothing was changed; to remove every service, apply: version = 1";
+    says("apply /dev/null", 1, &[empty]).await;
     says(
         "apply /nonexistent.toml",
         1,
