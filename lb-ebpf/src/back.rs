@@ -70,7 +70,7 @@ pub fn handle(ctx: &XdpContext, window: &Window, packet: Packet) -> Step<Send> {
 #[inline(always)]
 fn fullnat(packet: &Packet) -> Step<Option<Client>> {
     // SAFETY: the daemon replaces whole entries.
-    let Some(number) = (unsafe { SOURCES.get(&packet.destination) }) else {
+    let Some(number) = (unsafe { SOURCES.get(packet.destination) }) else {
         return Ok(None);
     };
     let index = *number * PORTS_PER_SOURCE + u16::from_be(packet.destination_port) as u32;
@@ -108,7 +108,7 @@ fn nat(packet: &Packet) -> Step<Client> {
         reserved: 0,
     };
     // SAFETY: the daemon replaces whole entries.
-    let Some(back) = (unsafe { BACKS.get(&key) }) else {
+    let Some(back) = (unsafe { BACKS.get(key) }) else {
         return exit(Reason::NoService);
     };
     Ok(Client {

@@ -91,14 +91,22 @@ impl Owner {
     /// The first reconciliation, and the interfaces: those of the command line are attached to or nothing starts; those of the
     /// configuration that are not there yet are waited for.
     pub fn begin(&mut self, attach: &[AttachArgument]) -> anyhow::Result<()> {
-        let place = if self.parts.dataplane.adopted() { "adopted" } else { "created" };
+        let place = if self.parts.dataplane.adopted() {
+            "adopted"
+        } else {
+            "created"
+        };
         tracing::info!("data plane {place}, {} services", self.parts.model.services.len());
         self.reconcile();
         for argument in attach {
             self.attach_durably(argument, &format!("lb daemon --attach {}", argument.interface))?;
         }
         self.attach_wanted();
-        let refused: Vec<&String> = self.unattached.values().filter(|why| !why.contains("no such interface")).collect();
+        let refused: Vec<&String> = self
+            .unattached
+            .values()
+            .filter(|why| !why.contains("no such interface"))
+            .collect();
         if let Some(why) = refused.first()
             && self.parts.dataplane.attached().is_empty()
         {
@@ -112,7 +120,14 @@ impl Owner {
         let begun = Instant::now();
         let mut written = Written::default();
         let wanted: HashSet<Vip> = self.parts.model.services.iter().map(|service| service.vip).collect();
-        let gone: Vec<Vip> = self.parts.image.services.keys().filter(|vip| !wanted.contains(vip)).copied().collect();
+        let gone: Vec<Vip> = self
+            .parts
+            .image
+            .services
+            .keys()
+            .filter(|vip| !wanted.contains(vip))
+            .copied()
+            .collect();
         for vip in &gone {
             let ops = plan::service_gone(&mut self.parts.image, *vip, self.sweep.sweep);
             self.write(*vip, &ops, &mut written);
@@ -137,7 +152,13 @@ impl Owner {
     pub(super) fn reconcile_named(&mut self, name: &str) -> Written {
         let begun = Instant::now();
         let mut written = Written::default();
-        if let Some(index) = self.parts.model.services.iter().position(|service| service.name == name) {
+        if let Some(index) = self
+            .parts
+            .model
+            .services
+            .iter()
+            .position(|service| service.name == name)
+        {
             self.reconcile_service(index, &mut written);
         }
         written.took = begun.elapsed();
@@ -177,7 +198,11 @@ impl Owner {
 
     /// Next hops as last said, and the standing of each backend, in the order of the service's backends.
     pub(super) fn standings(&self, service: &Service) -> (Vec<Option<HopState>>, Vec<Standing>) {
-        let hops: Vec<Option<HopState>> = service.backends.iter().map(|backend| self.observed.hop(backend)).collect();
+        let hops: Vec<Option<HopState>> = service
+            .backends
+            .iter()
+            .map(|backend| self.observed.hop(backend))
+            .collect();
         let seen: Vec<Observation> = service
             .backends
             .iter()
@@ -195,7 +220,10 @@ impl Owner {
             .iter()
             .zip(standings)
             .map(|(backend, standing)| WantedBackend {
-                key: BackendKey { address: backend.address, port: backend.port },
+                key: BackendKey {
+                    address: backend.address,
+                    port: backend.port,
+                },
                 weight: standing.weight,
                 alive: standing.alive,
                 // A next hop that was good is better for old flows than none.
@@ -221,7 +249,8 @@ impl Owner {
     /// Attaches to every interface of the desired state that is there, and says once why not.
     pub(super) fn attach_wanted(&mut self) {
         let wanted: Vec<Interface> = self.parts.model.node.interfaces.clone();
-        self.unattached.retain(|name, _| wanted.iter().any(|interface| interface.name == *name));
+        self.unattached
+            .retain(|name, _| wanted.iter().any(|interface| interface.name == *name));
         for interface in wanted {
             match self.parts.dataplane.attach(&interface.name, interface.xdp) {
                 Ok(_) => {
