@@ -132,11 +132,12 @@ fn deliver(ctx: &XdpContext, window: &Window, packet: &Packet, ends: Ends, servi
         Some(hop) => Some(hop),
         None => ask_kernel(ctx, packet, ends),
     };
-    let Some((macs, egress)) = hop else {
+    // An interface that takes no packets from XDP is the kernel's to use, too.
+    let way = hop.and_then(|(macs, egress)| send::way(packet, egress).ok().map(|way| (macs, way)));
+    let Some((macs, way)) = way else {
         rewrite::translate(window, packet, ends, false)?;
         return exit(Reason::KernelRoutes);
     };
-    let way = send::way(packet, egress)?;
     rewrite::translate(window, packet, ends, true)?;
     rewrite::ethernet(window, &macs)?;
     count::back(service, packet.frame_length);

@@ -68,17 +68,10 @@ impl Owner {
                 }
             }
             NetEvent::Links(links) => {
-                let indices = links
-                    .iter()
-                    .filter(|link| link.up && link.name != "lo")
-                    .map(|link| link.index);
-                let ops = plan::interfaces(&mut self.parts.image, indices);
-                if let Err(error) = self.parts.dataplane.apply(&ops) {
-                    tracing::error!("the interfaces to send from: {error}");
-                }
                 self.observed.links = links;
                 self.drop_links_of_gone_interfaces();
                 self.attach_wanted();
+                self.open_interfaces();
             }
             NetEvent::Trouble(why) => tracing::warn!("{why}"),
         }

@@ -10,15 +10,35 @@ use super::observations::{Observations, now};
 use crate::cli::parse::AttachArgument;
 use crate::core::edit::Document;
 use crate::core::image::{BackendKey, Image};
-use crate::core::model::{FlowTimeouts, Interface, Mode, Model, Service, Vip};
+use crate::core::model::{Backend, FlowTimeouts, Interface, Mode, Model, Service, Vip, XdpMode};
 use crate::core::observed::HopState;
 use crate::core::plan::{self, Op, Wanted, WantedBackend};
 use crate::core::pool::{self, Observation, Standing};
 use crate::edge::dataplane::janitor::{self, Order};
 use crate::edge::dataplane::{Dataplane, DataplaneError};
-use crate::edge::net::NetWatcher;
+use crate::edge::net::{Link, NetWatcher};
 use crate::edge::probe::Prober;
 use crate::edge::state::StateDir;
+
+/// Kinds of links without `ndo_xdp_xmit` in Linux: what a program in a driver sends there is lost, and nobody counts it.
+const WITHOUT_XDP_TRANSMIT: [&str; 16] = [
+    "bridge",
+    "dummy",
+    "vlan",
+    "macvlan",
+    "ipvlan",
+    "vxlan",
+    "geneve",
+    "gre",
+    "gretap",
+    "ipip",
+    "sit",
+    "wireguard",
+    "ifb",
+    "team",
+    "vti",
+    "vrf",
+];
 
 /// What an owner is made of.
 pub struct Parts {
@@ -201,7 +221,7 @@ impl Owner {
         let hops: Vec<Option<HopState>> = service
             .backends
             .iter()
-            .map(|backend| self.observed.hop(backend))
+            .map(|backend| self.usable_hop(backend))
             .collect();
         let seen: Vec<Observation> = service
             .backends
@@ -243,6 +263,46 @@ impl Owner {
         match mode {
             Mode::Fullnat | Mode::Ipip => self.parts.model.node.source.clone(),
             Mode::Nat | Mode::L2 => Vec::new(),
+        }
+    }
+
+    /// Lets packets be sent through every interface that can take them.
+    pub(super) fn open_interfaces(&mut self) {
+        let open = self
+            .observed
+            .links
+            .iter()
+            .filter(|link| link.up && self.takes_packets(link));
+        let open = open.map(|link| link.index).collect();
+        let ops = plan::interfaces(&mut self.parts.image, &open);
+        if let Err(error) = self.parts.dataplane.apply(&ops) {
+            tracing::error!("the interfaces to send from: {error}");
+        }
+    }
+
+    /// Whether an interface takes packets from our program. From one that runs in a driver, some kinds do not.
+    fn takes_packets(&self, link: &Link) -> bool {
+        let native = self
+            .parts
+            .dataplane
+            .attached()
+            .iter()
+            .any(|attached| attached.xdp == XdpMode::Native);
+        link.name != "lo" && !(native && WITHOUT_XDP_TRANSMIT.contains(&link.kind.as_str()))
+    }
+
+    /// What is known of a backend's next hop; a hop through an interface that takes no packets is none.
+    fn usable_hop(&self, backend: &Backend) -> Option<HopState> {
+        let hop = self.observed.hop(backend)?;
+        let egress = hop.as_ref().ok().map(|hop| hop.egress);
+        let link = self.observed.links.iter().find(|link| Some(link.index) == egress);
+        match link.filter(|link| !self.takes_packets(link)) {
+            None => Some(hop),
+            Some(link) => Some(Err(format!(
+                "{} is reached through {}, a {}, which takes no packets from native XDP; put its address on a port of \
+                 hardware or a veth, or attach with --xdp generic",
+                backend.address, link.name, link.kind
+            ))),
         }
     }
 

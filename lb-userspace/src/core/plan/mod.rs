@@ -33,6 +33,9 @@ pub enum Op {
     Egress {
         index: u32,
     },
+    EgressGone {
+        index: u32,
+    },
     /// A source address of `fullnat` with all its ports free.
     Source {
         number: u32,
@@ -287,9 +290,6 @@ fn update(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) {
 /// Backends first, then the slots that name them.
 fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
     for backend in &wanted.backends {
-        if let Some(hop) = backend.hop {
-            egress(image, hop.egress, ops);
-        }
         let sources = match (wanted.mode, backend.hop) {
             (Mode::Fullnat, Some(hop)) => sources(image, &source_list(wanted, hop), ops),
             _ => (0, 0),
@@ -395,12 +395,6 @@ fn backs_gone(image: &mut Image, service: u32, keep: &BTreeSet<abi::BackKey>, op
     for key in gone {
         image.backs.remove(&key);
         ops.push(Op::BackGone { key });
-    }
-}
-
-fn egress(image: &mut Image, index: u32, ops: &mut Vec<Op>) {
-    if index != 0 && image.egress.insert(index) {
-        ops.push(Op::Egress { index });
     }
 }
 

@@ -1,10 +1,10 @@
 //! Where packets to clients go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi;
 
-use super::{Op, egress, ethernet};
+use super::{Op, ethernet};
 use crate::core::image::Image;
 use crate::core::observed::{RouteHop, RoutePrefix};
 
@@ -13,13 +13,10 @@ pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Ve
     let mut ops = Vec::new();
     for (prefix, hop) in wanted {
         let entry = match hop {
-            RouteHop::Via(hop) => {
-                egress(image, hop.egress, &mut ops);
-                abi::Hop {
-                    ethernet: ethernet(hop.destination_mac, hop.source_mac),
-                    egress: hop.egress,
-                }
-            }
+            RouteHop::Via(hop) => abi::Hop {
+                ethernet: ethernet(hop.destination_mac, hop.source_mac),
+                egress: hop.egress,
+            },
             RouteHop::AskKernel => abi::Hop {
                 ethernet: [0; 3],
                 egress: 0,
@@ -45,11 +42,17 @@ pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Ve
     ops
 }
 
-/// Interfaces that packets on their way back may be sent through by the kernel's FIB.
-pub fn interfaces(image: &mut Image, indices: impl IntoIterator<Item = u32>) -> Vec<Op> {
-    let mut ops = Vec::new();
-    for index in indices {
-        egress(image, index, &mut ops);
-    }
+/// Interfaces that packets can be sent through. A packet whose way leads through another one is counted, or left to the kernel
+/// on its way back; nothing is handed to an interface that would lose it in silence.
+pub fn interfaces(image: &mut Image, wanted: &BTreeSet<u32>) -> Vec<Op> {
+    let new = wanted
+        .difference(&image.egress)
+        .map(|index| Op::Egress { index: *index });
+    let gone = image
+        .egress
+        .difference(wanted)
+        .map(|index| Op::EgressGone { index: *index });
+    let ops = new.chain(gone).collect();
+    image.egress.clone_from(wanted);
     ops
 }
