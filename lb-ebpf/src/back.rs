@@ -70,7 +70,7 @@ pub fn handle(ctx: &XdpContext, window: &Window, packet: Packet) -> Step<Send> {
 #[inline(always)]
 fn fullnat(packet: &Packet) -> Step<Option<Client>> {
     // SAFETY: the daemon replaces whole entries.
-    let Some(number) = (unsafe { SOURCES.get(&packet.destination) }) else {
+    let Some(number) = (unsafe { SOURCES.get(packet.destination) }) else {
         return Ok(None);
     };
     let index = *number * PORTS_PER_SOURCE + u16::from_be(packet.destination_port) as u32;
@@ -108,7 +108,7 @@ fn nat(packet: &Packet) -> Step<Client> {
         reserved: 0,
     };
     // SAFETY: the daemon replaces whole entries.
-    let Some(back) = (unsafe { BACKS.get(&key) }) else {
+    let Some(back) = (unsafe { BACKS.get(key) }) else {
         return exit(Reason::NoService);
     };
     Ok(Client {
@@ -132,11 +132,12 @@ fn deliver(ctx: &XdpContext, window: &Window, packet: &Packet, ends: Ends, servi
         Some(hop) => Some(hop),
         None => ask_kernel(ctx, packet, ends),
     };
-    let Some((macs, egress)) = hop else {
+    // An interface that takes no packets from XDP is the kernel's to use, too.
+    let way = hop.and_then(|(macs, egress)| send::way(packet, egress).ok().map(|way| (macs, way)));
+    let Some((macs, way)) = way else {
         rewrite::translate(window, packet, ends, false)?;
         return exit(Reason::KernelRoutes);
     };
-    let way = send::way(packet, egress)?;
     rewrite::translate(window, packet, ends, true)?;
     rewrite::ethernet(window, &macs)?;
     count::back(service, packet.frame_length);

@@ -52,7 +52,7 @@ impl Window {
 
     /// Length of the frame in bytes.
     #[inline(always)]
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.end - self.start
     }
 

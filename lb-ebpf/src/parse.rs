@@ -98,7 +98,7 @@ pub fn addresses(ctx: &XdpContext, window: &Window) -> Step<Packet> {
         ttl: ip.ttl,
         more_fragments: ip.fragment & wire::MORE_FRAGMENTS != 0,
         tcp_flags: 0,
-        frame_length: window.len(),
+        frame_length: window.length(),
         // SAFETY: the context is the one the kernel gave.
         ingress: unsafe { (*ctx.ctx).ingress_ifindex },
     })

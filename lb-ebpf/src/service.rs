@@ -51,5 +51,5 @@ fn lookup(address: u32, port: u16, protocol: u8) -> Option<&'static Service> {
         reserved: 0,
     };
     // SAFETY: the daemon replaces whole entries; one that goes away meanwhile stays readable for this run.
-    unsafe { SERVICES.get(&key) }
+    unsafe { SERVICES.get(key) }
 }

@@ -61,7 +61,7 @@ fn unpack(ctx: &XdpContext) -> u32 {
         || outer.protocol != encap::PROTOCOL_IPIP
         || fragment
         // SAFETY: the entry is only tested for being there.
-        || unsafe { DECAP_LOCAL.get(&outer.destination) }.is_none()
+        || unsafe { DECAP_LOCAL.get(outer.destination) }.is_none()
     {
         return decap::OTHER;
     }
@@ -75,7 +75,9 @@ fn unpack(ctx: &XdpContext) -> u32 {
     // SAFETY: checked to lie in the frame.
     let inner = unsafe { &*inner };
     let inner_length = u16::from_be(inner.total_length) as usize;
-    if inner.version_ihl >> 4 != 4 || inner_length + wire::IPV4_BYTES > outer_length || outer_length + L3 > window.len()
+    if inner.version_ihl >> 4 != 4
+        || inner_length + wire::IPV4_BYTES > outer_length
+        || outer_length + L3 > window.length()
     {
         return decap::MALFORMED;
     }

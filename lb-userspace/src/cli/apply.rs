@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use hyper::Method;
 
 use super::{Context, WriteArgs};
@@ -53,6 +53,12 @@ impl Document {
 
 pub(super) async fn run(context: Context<'_, '_>, args: ApplyArgs) -> anyhow::Result<()> {
     let document = Document::read(&args.file)?;
+    // What a broken pipe leaves behind must not remove every service.
+    let name = &document.name;
+    ensure!(
+        !document.text.trim().is_empty(),
+        "{name} is empty, nothing was changed; to remove every service, apply: version = 1"
+    );
     let kind = match document.format {
         Format::Toml => "text/toml",
         Format::Json => "application/json",

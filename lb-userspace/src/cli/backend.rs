@@ -60,7 +60,7 @@ pub struct FieldArgs {
     #[arg(long, value_name = "N", value_parser = super::parse::weight, allow_negative_numbers = true)]
     weight: Option<u32>,
     /// 1 and up are used when the ones before have nobody to offer
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::parse::priority, allow_negative_numbers = true)]
     priority: Option<u32>,
     /// Router or MAC address to send to; route: as the routes say
     #[arg(long, value_name = "ADDR|MAC|route", value_parser = super::parse::next_hop)]

@@ -38,6 +38,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref() {
         Some(ClientError::NotReachable { .. }) => NOT_REACHABLE,
+        Some(ClientError::Silent { .. }) => DEADLINE,
         Some(ClientError::Refused(problem)) if problem.status == GATEWAY_TIMEOUT => DEADLINE,
         _ => FAILED,
     }

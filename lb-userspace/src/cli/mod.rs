@@ -58,6 +58,7 @@ struct Lb {
 
 /// Options of every verb.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
 struct Global {
     /// Socket of the daemon [default: /run/lb/lb.sock]
     #[arg(long, global = true, env = "LB_SOCKET", hide_env_values = true, value_name = "PATH")]

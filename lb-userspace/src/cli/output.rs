@@ -8,17 +8,14 @@ use serde::de::DeserializeOwned;
 
 use crate::edge::client::{Client, Fetched};
 
-/// How an answer is written.
+/// How an answer is written: `wide` is a table with more columns, `jsonl` a JSON object a line, `name` a name a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     #[default]
     Table,
-    /// A table with more columns.
     Wide,
     Json,
-    /// A JSON object a line.
     Jsonl,
-    /// A name a line.
     Name,
 }
 
@@ -27,7 +24,7 @@ pub enum Format {
 pub struct ReadArgs {
     /// Look again and again, each second or as often as said
     #[arg(long, value_name = "PERIOD", num_args = 0..=1, require_equals = true, default_missing_value = "1s",
-          value_parser = super::parse::period)]
+          value_parser = super::parse::pause)]
     pub watch: Option<Duration>,
 }
 

@@ -258,8 +258,30 @@ pub fn period(text: &str) -> Parsed<Duration> {
     duration::parse(text).map_err(BadValue)
 }
 
+/// The time between two looks; without any, there would be nothing but looking.
+pub fn pause(text: &str) -> Parsed<Duration> {
+    let pause = period(text)?;
+    if pause.is_zero() {
+        return Err(BadValue(format!(
+            "{text:?} is no time between two looks; give 1s or the like"
+        )));
+    }
+    Ok(pause)
+}
+
+/// A number from 0.
+pub fn priority(text: &str) -> Parsed<u32> {
+    text.parse()
+        .map_err(|_| BadValue(format!("priority {text:?} is not a whole number from 0")))
+}
+
+/// Slots of a table; whether they are a prime is for the daemon to say.
+pub fn table_size(text: &str) -> Parsed<u32> {
+    positive(text).map_err(|why| BadValue(format!("table size {why}")))
+}
+
 /// A number from 1.
-pub fn positive(text: &str) -> Parsed<u32> {
+fn positive(text: &str) -> Parsed<u32> {
     match text.parse() {
         Ok(0) | Err(_) => Err(BadValue(format!("{text:?} is not a whole number from 1"))),
         Ok(number) => Ok(number),

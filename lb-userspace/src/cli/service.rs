@@ -63,7 +63,7 @@ pub struct FieldArgs {
     #[arg(long, value_name = "TYPE[,KEY=VALUE…]", value_parser = super::parse::check)]
     check: Option<Value>,
     /// Slots of its table, a prime
-    #[arg(long, value_name = "N", value_parser = super::parse::positive)]
+    #[arg(long, value_name = "N", value_parser = super::parse::table_size, allow_negative_numbers = true)]
     table_size: Option<u32>,
     /// What to do with packets when no backend is healthy
     #[arg(long, value_name = "WHAT", value_parser = ["drop", "use-all"])]

@@ -8,6 +8,9 @@ use crate::edge::client::Call;
 use super::Context;
 use super::output::Format;
 
+/// How much later than the daemon the client gives up.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Options of every verb that changes something.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WriteArgs {
@@ -17,7 +20,7 @@ pub struct WriteArgs {
     /// Change something only if the desired state is at this revision
     #[arg(long, value_name = "N")]
     pub if_revision: Option<u64>,
-    /// Give up after so long [30s]; without it, wait until the change is made
+    /// Give up after so long, 30s where no period is given; without it, wait until the change is made
     #[arg(long, value_name = "PERIOD", num_args = 0..=1, require_equals = true, default_missing_value = "30s",
           value_parser = super::parse::period)]
     pub wait: Option<Duration>,
@@ -34,6 +37,8 @@ impl WriteArgs {
         }
         Call {
             if_revision: self.if_revision,
+            // The daemon gives up by itself; this is for one that cannot even do that.
+            limit: self.wait.map(|wait| wait + GRACE),
             ..call
         }
     }

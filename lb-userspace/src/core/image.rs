@@ -50,7 +50,10 @@ impl PlacedBackend {
     pub fn hop(&self, sources: &[Ipv4Addr]) -> Option<ResolvedHop> {
         let entry = &self.entry;
         let [to, mixed, from] = entry.ethernet.map(u32::to_ne_bytes);
-        let numbered = sources.get(entry.source_first as usize).copied().filter(|_| entry.source_count > 0);
+        let numbered = sources
+            .get(entry.source_first as usize)
+            .copied()
+            .filter(|_| entry.source_count > 0);
         (entry.egress != 0).then(|| ResolvedHop {
             egress: entry.egress,
             destination_mac: [to[0], to[1], to[2], to[3], mixed[0], mixed[1]],

@@ -34,12 +34,16 @@ impl Owner {
         }
         let before_attached = self.parts.dataplane.attached();
         if let Edit::Attach { interface, xdp } = edit {
-            let attached =
-                self.parts.dataplane.attach(interface, *xdp).map_err(|error| Problem::failed(error.to_string()))?;
+            let attached = self
+                .parts
+                .dataplane
+                .attach(interface, *xdp)
+                .map_err(|error| Problem::failed(error.to_string()))?;
             self.unattached.remove(interface);
             warnings.extend(self.attach_warnings(interface, attached.index));
         }
-        if outcome.changed
+        // A document may differ without a change: it notes which file it was read from.
+        if outcome.document != self.parts.document
             && let Err(error) = self.parts.state.store(&outcome.document)
         {
             for attached in self.parts.dataplane.attached() {
@@ -112,8 +116,13 @@ impl Owner {
 
     /// Attaches to an interface from now on and after a restart, as `lb attach` does.
     pub(super) fn attach_durably(&mut self, argument: &AttachArgument, who: &str) -> anyhow::Result<()> {
-        let edit = Edit::Attach { interface: argument.interface.clone(), xdp: argument.xdp };
-        let change = self.edit(&edit, who.to_owned(), false, None).map_err(|problem| anyhow::anyhow!(problem.detail))?;
+        let edit = Edit::Attach {
+            interface: argument.interface.clone(),
+            xdp: argument.xdp,
+        };
+        let change = self
+            .edit(&edit, who.to_owned(), false, None)
+            .map_err(|problem| anyhow::anyhow!(problem.detail))?;
         change.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(())
     }
@@ -143,7 +152,16 @@ impl Owner {
                 }
                 let changed = document.revision != self.revision();
                 let plan = vec![format!("{} read again", path.display())];
-                self.commit(Outcome { document, model, changed, plan, warnings: Vec::new() }, "SIGHUP");
+                self.commit(
+                    Outcome {
+                        document,
+                        model,
+                        changed,
+                        plan,
+                        warnings: Vec::new(),
+                    },
+                    "SIGHUP",
+                );
                 if let Err(error) = self.detach_unwanted() {
                     tracing::error!("{error}");
                 }
@@ -174,7 +192,9 @@ impl Owner {
 
     /// What an operator of a freshly attached interface should know.
     pub(super) fn attach_warnings(&self, name: &str, index: u32) -> Vec<String> {
-        let Some(link) = self.observed.links.iter().find(|link| link.index == index) else { return Vec::new() };
+        let Some(link) = self.observed.links.iter().find(|link| link.index == index) else {
+            return Vec::new();
+        };
         if link.kind != "veth" {
             return Vec::new();
         }

@@ -10,7 +10,9 @@ use super::owner::Owner;
 impl Owner {
     /// A check was made. A backend whose health changed leaves the table or returns, before anything else is done.
     pub fn on_check(&mut self, report: CheckReport) {
-        let Some(before) = self.observed.on_check(&report) else { return };
+        let Some(before) = self.observed.on_check(&report) else {
+            return;
+        };
         let written = self.reconcile_named(&report.service);
         let word = match report.health {
             Health::Up => "up",
@@ -47,7 +49,10 @@ impl Owner {
                     .services
                     .iter()
                     .filter(|service| {
-                        service.backends.iter().any(|b| hops.contains_key(&super::observations::hop_target(b)))
+                        service
+                            .backends
+                            .iter()
+                            .any(|b| hops.contains_key(&super::observations::hop_target(b)))
                     })
                     .map(|service| service.name.clone())
                     .collect();
@@ -63,14 +68,10 @@ impl Owner {
                 }
             }
             NetEvent::Links(links) => {
-                let indices = links.iter().filter(|link| link.up && link.name != "lo").map(|link| link.index);
-                let ops = plan::interfaces(&mut self.parts.image, indices);
-                if let Err(error) = self.parts.dataplane.apply(&ops) {
-                    tracing::error!("the interfaces to send from: {error}");
-                }
                 self.observed.links = links;
                 self.drop_links_of_gone_interfaces();
                 self.attach_wanted();
+                self.open_interfaces();
             }
             NetEvent::Trouble(why) => tracing::warn!("{why}"),
         }

@@ -14,7 +14,9 @@ use crate::edge::probe::ProbeTarget;
 
 /// Unix time in seconds.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// Everything observed.
@@ -55,18 +57,28 @@ pub struct Histogram {
 
 /// Whose next hop a backend needs.
 pub fn hop_target(backend: &Backend) -> HopTarget {
-    HopTarget { address: backend.address, via: backend.next_hop }
+    HopTarget {
+        address: backend.address,
+        via: backend.next_hop,
+    }
 }
 
 impl Observations {
     /// What the adopted maps tell: next hops that were good, backends that were up.
     pub fn adopt(&mut self, model: &Model, image: &Image) {
         for service in &model.services {
-            let Some(placed) = image.services.get(&service.vip) else { continue };
+            let Some(placed) = image.services.get(&service.vip) else {
+                continue;
+            };
             let owners: HashSet<u32> = placed.owners.iter().copied().collect();
             for backend in &service.backends {
-                let key = BackendKey { address: backend.address, port: backend.port };
-                let Some(there) = placed.backends.get(&key) else { continue };
+                let key = BackendKey {
+                    address: backend.address,
+                    port: backend.port,
+                };
+                let Some(there) = placed.backends.get(&key) else {
+                    continue;
+                };
                 if let Some(hop) = there.hop(&image.sources) {
                     self.good.insert(hop_target(backend), hop);
                 }
@@ -99,7 +111,10 @@ impl Observations {
         if !same_server || checked.check != *check {
             self.generation = generation;
             let health = if same_server { checked.health } else { Health::Unknown };
-            *checked = Checked { since: checked.since.filter(|_| same_server), ..fresh(health, generation) };
+            *checked = Checked {
+                since: checked.since.filter(|_| same_server),
+                ..fresh(health, generation)
+            };
         }
         checked
     }
@@ -129,15 +144,20 @@ impl Observations {
             }
         }
         self.backends.retain(|key, _| known.contains(key));
-        self.checks.retain(|(service, backend, _), _| known.contains(&(service.clone(), backend.clone())));
+        self.checks
+            .retain(|(service, backend, _), _| known.contains(&(service.clone(), backend.clone())));
         self.durations.retain(|service, _| model.service(service).is_some());
         targets
     }
 
     /// Whose next hops are wanted. Forgets the others.
     pub fn hop_targets(&mut self, model: &Model) -> HashSet<HopTarget> {
-        let targets: HashSet<HopTarget> =
-            model.services.iter().flat_map(|service| &service.backends).map(hop_target).collect();
+        let targets: HashSet<HopTarget> = model
+            .services
+            .iter()
+            .flat_map(|service| &service.backends)
+            .map(hop_target)
+            .collect();
         self.hops.retain(|target, _| targets.contains(target));
         self.good.retain(|target, _| targets.contains(target));
         targets
@@ -146,13 +166,25 @@ impl Observations {
     /// Takes note of a check. Gives the health before, if it changed.
     pub fn on_check(&mut self, report: &CheckReport) -> Option<Health> {
         let key = (report.service.clone(), report.backend.clone());
-        let checked = self.backends.get_mut(&key).filter(|checked| checked.generation == report.generation)?;
-        checked.last = Some(LastCheck { result: report.result.clone(), at: now() });
+        let checked = self
+            .backends
+            .get_mut(&key)
+            .filter(|checked| checked.generation == report.generation)?;
+        checked.last = Some(LastCheck {
+            result: report.result.clone(),
+            at: now(),
+        });
         let code = format!("{:?}", report.result.code);
-        *self.checks.entry((report.service.clone(), report.backend.clone(), code)).or_default() += 1;
+        *self
+            .checks
+            .entry((report.service.clone(), report.backend.clone(), code))
+            .or_default() += 1;
         let seconds = report.result.duration.as_secs_f64();
         let histogram = self.durations.entry(report.service.clone()).or_default();
-        let bucket = CHECK_BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(CHECK_BUCKETS.len());
+        let bucket = CHECK_BUCKETS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(CHECK_BUCKETS.len());
         histogram.buckets[bucket] += 1;
         histogram.sum_seconds += seconds;
         if checked.health == report.health {
@@ -185,12 +217,17 @@ impl Observations {
     /// What was last said of a backend's next hop; a good one from the adopted maps where nothing was said yet.
     pub fn hop(&self, backend: &Backend) -> Option<HopState> {
         let target = hop_target(backend);
-        self.hops.get(&target).cloned().or_else(|| self.good.get(&target).map(|hop| Ok(*hop)))
+        self.hops
+            .get(&target)
+            .cloned()
+            .or_else(|| self.good.get(&target).map(|hop| Ok(*hop)))
     }
 
     /// Both together, for the pool. `hop` is [`Observations::hop`] of the backend.
     pub fn observation<'a>(&self, service: &str, backend: &Backend, hop: Option<&'a HopState>) -> Observation<'a> {
-        let health = self.of(service, &backend.name).map_or(Health::Unknown, |checked| checked.health);
+        let health = self
+            .of(service, &backend.name)
+            .map_or(Health::Unknown, |checked| checked.health);
         Observation { health, hop }
     }
 }

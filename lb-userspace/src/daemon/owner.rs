@@ -10,15 +10,35 @@ use super::observations::{Observations, now};
 use crate::cli::parse::AttachArgument;
 use crate::core::edit::Document;
 use crate::core::image::{BackendKey, Image};
-use crate::core::model::{FlowTimeouts, Interface, Mode, Model, Service, Vip};
+use crate::core::model::{Backend, FlowTimeouts, Interface, Mode, Model, Service, Vip, XdpMode};
 use crate::core::observed::HopState;
 use crate::core::plan::{self, Op, Wanted, WantedBackend};
 use crate::core::pool::{self, Observation, Standing};
 use crate::edge::dataplane::janitor::{self, Order};
 use crate::edge::dataplane::{Dataplane, DataplaneError};
-use crate::edge::net::NetWatcher;
+use crate::edge::net::{Link, NetWatcher};
 use crate::edge::probe::Prober;
 use crate::edge::state::StateDir;
+
+/// Kinds of links without `ndo_xdp_xmit` in Linux: what a program in a driver sends there is lost, and nobody counts it.
+const WITHOUT_XDP_TRANSMIT: [&str; 16] = [
+    "bridge",
+    "dummy",
+    "vlan",
+    "macvlan",
+    "ipvlan",
+    "vxlan",
+    "geneve",
+    "gre",
+    "gretap",
+    "ipip",
+    "sit",
+    "wireguard",
+    "ifb",
+    "team",
+    "vti",
+    "vrf",
+];
 
 /// What an owner is made of.
 pub struct Parts {
@@ -91,14 +111,22 @@ impl Owner {
     /// The first reconciliation, and the interfaces: those of the command line are attached to or nothing starts; those of the
     /// configuration that are not there yet are waited for.
     pub fn begin(&mut self, attach: &[AttachArgument]) -> anyhow::Result<()> {
-        let place = if self.parts.dataplane.adopted() { "adopted" } else { "created" };
+        let place = if self.parts.dataplane.adopted() {
+            "adopted"
+        } else {
+            "created"
+        };
         tracing::info!("data plane {place}, {} services", self.parts.model.services.len());
         self.reconcile();
         for argument in attach {
             self.attach_durably(argument, &format!("lb daemon --attach {}", argument.interface))?;
         }
         self.attach_wanted();
-        let refused: Vec<&String> = self.unattached.values().filter(|why| !why.contains("no such interface")).collect();
+        let refused: Vec<&String> = self
+            .unattached
+            .values()
+            .filter(|why| !why.contains("no such interface"))
+            .collect();
         if let Some(why) = refused.first()
             && self.parts.dataplane.attached().is_empty()
         {
@@ -112,7 +140,14 @@ impl Owner {
         let begun = Instant::now();
         let mut written = Written::default();
         let wanted: HashSet<Vip> = self.parts.model.services.iter().map(|service| service.vip).collect();
-        let gone: Vec<Vip> = self.parts.image.services.keys().filter(|vip| !wanted.contains(vip)).copied().collect();
+        let gone: Vec<Vip> = self
+            .parts
+            .image
+            .services
+            .keys()
+            .filter(|vip| !wanted.contains(vip))
+            .copied()
+            .collect();
         for vip in &gone {
             let ops = plan::service_gone(&mut self.parts.image, *vip, self.sweep.sweep);
             self.write(*vip, &ops, &mut written);
@@ -137,7 +172,13 @@ impl Owner {
     pub(super) fn reconcile_named(&mut self, name: &str) -> Written {
         let begun = Instant::now();
         let mut written = Written::default();
-        if let Some(index) = self.parts.model.services.iter().position(|service| service.name == name) {
+        if let Some(index) = self
+            .parts
+            .model
+            .services
+            .iter()
+            .position(|service| service.name == name)
+        {
             self.reconcile_service(index, &mut written);
         }
         written.took = begun.elapsed();
@@ -177,7 +218,11 @@ impl Owner {
 
     /// Next hops as last said, and the standing of each backend, in the order of the service's backends.
     pub(super) fn standings(&self, service: &Service) -> (Vec<Option<HopState>>, Vec<Standing>) {
-        let hops: Vec<Option<HopState>> = service.backends.iter().map(|backend| self.observed.hop(backend)).collect();
+        let hops: Vec<Option<HopState>> = service
+            .backends
+            .iter()
+            .map(|backend| self.usable_hop(backend))
+            .collect();
         let seen: Vec<Observation> = service
             .backends
             .iter()
@@ -195,7 +240,10 @@ impl Owner {
             .iter()
             .zip(standings)
             .map(|(backend, standing)| WantedBackend {
-                key: BackendKey { address: backend.address, port: backend.port },
+                key: BackendKey {
+                    address: backend.address,
+                    port: backend.port,
+                },
                 weight: standing.weight,
                 alive: standing.alive,
                 // A next hop that was good is better for old flows than none.
@@ -218,10 +266,51 @@ impl Owner {
         }
     }
 
+    /// Lets packets be sent through every interface that can take them.
+    pub(super) fn open_interfaces(&mut self) {
+        let open = self
+            .observed
+            .links
+            .iter()
+            .filter(|link| link.up && self.takes_packets(link));
+        let open = open.map(|link| link.index).collect();
+        let ops = plan::interfaces(&mut self.parts.image, &open);
+        if let Err(error) = self.parts.dataplane.apply(&ops) {
+            tracing::error!("the interfaces to send from: {error}");
+        }
+    }
+
+    /// Whether an interface takes packets from our program. From one that runs in a driver, some kinds do not.
+    fn takes_packets(&self, link: &Link) -> bool {
+        let native = self
+            .parts
+            .dataplane
+            .attached()
+            .iter()
+            .any(|attached| attached.xdp == XdpMode::Native);
+        link.name != "lo" && !(native && WITHOUT_XDP_TRANSMIT.contains(&link.kind.as_str()))
+    }
+
+    /// What is known of a backend's next hop; a hop through an interface that takes no packets is none.
+    fn usable_hop(&self, backend: &Backend) -> Option<HopState> {
+        let hop = self.observed.hop(backend)?;
+        let egress = hop.as_ref().ok().map(|hop| hop.egress);
+        let link = self.observed.links.iter().find(|link| Some(link.index) == egress);
+        match link.filter(|link| !self.takes_packets(link)) {
+            None => Some(hop),
+            Some(link) => Some(Err(format!(
+                "{} is reached through {}, a {}, which takes no packets from native XDP; put its address on a port of \
+                 hardware or a veth, or attach with --xdp generic",
+                backend.address, link.name, link.kind
+            ))),
+        }
+    }
+
     /// Attaches to every interface of the desired state that is there, and says once why not.
     pub(super) fn attach_wanted(&mut self) {
         let wanted: Vec<Interface> = self.parts.model.node.interfaces.clone();
-        self.unattached.retain(|name, _| wanted.iter().any(|interface| interface.name == *name));
+        self.unattached
+            .retain(|name, _| wanted.iter().any(|interface| interface.name == *name));
         for interface in wanted {
             match self.parts.dataplane.attach(&interface.name, interface.xdp) {
                 Ok(_) => {

@@ -25,7 +25,13 @@ impl Owner {
             Request::Reasons(reply) => reply.send(revision, self.reasons()),
             Request::Config(reply) => reply.send(revision, config::to_toml(&self.parts.document.file)),
             Request::Snapshot(reply) => reply.send(revision, self.snapshot()),
-            Request::Edit { edit, who, dry_run, if_revision, reply } => {
+            Request::Edit {
+                edit,
+                who,
+                dry_run,
+                if_revision,
+                reply,
+            } => {
                 let result = self.edit(&edit, who, dry_run, if_revision);
                 reply.send(self.revision(), result);
             }
@@ -36,7 +42,12 @@ impl Owner {
         let services = self.services();
         let backends = || services.iter().flat_map(|service| &service.backends);
         let with = |health: Health| backends().filter(|backend| backend.health == health).count();
-        let dropped = self.reasons().iter().filter(|reason| reason.verdict == "drop").map(|reason| reason.packets).sum();
+        let dropped = self
+            .reasons()
+            .iter()
+            .filter(|reason| reason.verdict == "drop")
+            .map(|reason| reason.packets)
+            .sum();
         let limits = self.parts.image.limits;
         view::Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -45,8 +56,17 @@ impl Owner {
             revision: self.revision(),
             started_at: self.started,
             data_plane_since: self.parts.dataplane.meta().created,
-            data_plane: if self.parts.dataplane.adopted() { "adopted" } else { "created" }.into(),
-            interfaces: self.interfaces().into_iter().filter(|interface| interface.attached.is_some()).collect(),
+            data_plane: if self.parts.dataplane.adopted() {
+                "adopted"
+            } else {
+                "created"
+            }
+            .into(),
+            interfaces: self
+                .interfaces()
+                .into_iter()
+                .filter(|interface| interface.attached.is_some())
+                .collect(),
             services: services.len(),
             backends: backends().count(),
             backends_up: with(Health::Up),
@@ -73,7 +93,12 @@ impl Owner {
     }
 
     fn services(&self) -> Vec<view::Service> {
-        self.parts.model.services.iter().map(|service| self.service(service)).collect()
+        self.parts
+            .model
+            .services
+            .iter()
+            .map(|service| self.service(service))
+            .collect()
     }
 
     fn service_named(&self, name: &str) -> Result<view::Service, Problem> {
@@ -90,8 +115,9 @@ impl Owner {
             *slots.entry(*owner).or_insert(0u32) += 1;
         }
         let rows = service.backends.iter().zip(hops.iter().zip(&standings));
-        let backends: Vec<view::Backend> =
-            rows.map(|(backend, (hop, standing))| self.backend(service, placed, backend, hop, standing, &slots)).collect();
+        let backends: Vec<view::Backend> = rows
+            .map(|(backend, (hop, standing))| self.backend(service, placed, backend, hop, standing, &slots))
+            .collect();
         let takes = backends.iter().filter(|backend| backend.out_because.is_none()).count();
         let down = backends.iter().filter(|backend| backend.health == Health::Down).count();
         let state = match (takes, down) {
@@ -129,8 +155,13 @@ impl Owner {
         standing: &Standing,
         slots: &std::collections::HashMap<u32, u32>,
     ) -> view::Backend {
-        let key = BackendKey { address: backend.address, port: backend.port };
-        let id = placed.and_then(|placed| placed.backends.get(&key)).map(|there| there.id);
+        let key = BackendKey {
+            address: backend.address,
+            port: backend.port,
+        };
+        let id = placed
+            .and_then(|placed| placed.backends.get(&key))
+            .map(|there| there.id);
         let checked = self.observed.of(&service.name, &backend.name);
         let counters = id.and_then(|id| self.parts.dataplane.backend_counters(id).ok());
         let counters = counters.map(|c| view::BackendCounters {
@@ -173,7 +204,12 @@ impl Owner {
 
     fn interfaces(&self) -> Vec<view::Interface> {
         let attached = self.parts.dataplane.attached();
-        let of = |index: u32| attached.iter().find(|attached| attached.index == index).map(|attached| attached.xdp);
+        let of = |index: u32| {
+            attached
+                .iter()
+                .find(|attached| attached.index == index)
+                .map(|attached| attached.xdp)
+        };
         let own = self.parts.dataplane.program_id();
         self.observed
             .links
@@ -185,15 +221,26 @@ impl Owner {
                 mtu_bytes: link.mtu,
                 kind: link.kind.clone(),
                 up: link.up,
-                addresses: link.addresses.iter().map(|(address, length)| format!("{address}/{length}")).collect(),
+                addresses: link
+                    .addresses
+                    .iter()
+                    .map(|(address, length)| format!("{address}/{length}"))
+                    .collect(),
                 attached: of(link.index),
-                other_program: link.xdp_program.filter(|program| of(link.index).is_none() && Some(*program) != own),
+                other_program: link
+                    .xdp_program
+                    .filter(|program| of(link.index).is_none() && Some(*program) != own),
             })
             .collect()
     }
 
     fn reasons(&self) -> Vec<view::ReasonCount> {
-        let counts = self.parts.dataplane.counters().map(|counters| counters.reasons).unwrap_or_default();
+        let counts = self
+            .parts
+            .dataplane
+            .counters()
+            .map(|counters| counters.reasons)
+            .unwrap_or_default();
         Reason::ALL
             .iter()
             .map(|reason| view::ReasonCount {
@@ -252,5 +299,10 @@ fn check_text(check: &model::Check) -> String {
         CheckKind::Tcp => "tcp".into(),
         CheckKind::Http { path, .. } => format!("http {path}"),
     };
-    format!("{kind} every {}, rise {}, fall {}", config::show_duration(check.interval), check.rise, check.fall)
+    format!(
+        "{kind} every {}, rise {}, fall {}",
+        config::show_duration(check.interval),
+        check.rise,
+        check.fall
+    )
 }

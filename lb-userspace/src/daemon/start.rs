@@ -59,7 +59,11 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
             }
             Err(error) if stored.is_some() => {
                 config_ok = false;
-                warnings.push(format!("{}; revision {} goes on", error.to_string().trim_end(), document.revision));
+                warnings.push(format!(
+                    "{}; revision {} goes on",
+                    error.to_string().trim_end(),
+                    document.revision
+                ));
             }
             Err(error) => return Err(error),
         }
@@ -80,7 +84,11 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
         ports: None,
     })?;
     let api = document.file.api.clone().unwrap_or_default();
-    let socket = options.socket.clone().or(api.socket.map(PathBuf::from)).unwrap_or_else(|| DEFAULT_SOCKET.into());
+    let socket = options
+        .socket
+        .clone()
+        .or(api.socket.map(PathBuf::from))
+        .unwrap_or_else(|| DEFAULT_SOCKET.into());
     Ok(Started {
         socket,
         group: Some(api.group.unwrap_or_else(|| DEFAULT_GROUP.into())),
@@ -129,10 +137,16 @@ pub fn read(path: &Path, document: &Document) -> anyhow::Result<(Document, Vec<S
     if !document.is_outdated_by(&origin) {
         return Ok((document.clone(), Vec::new()));
     }
-    let who = SetBy { who: format!("file {name}"), at: super::observations::now() };
+    let who = SetBy {
+        who: format!("file {name}"),
+        at: super::observations::now(),
+    };
     match edit::reload(document, &text, Format::of_name(&name), origin, false, &who) {
         Ok(outcome) => {
-            let said = outcome.warnings.iter().filter(|finding| finding.severity == Severity::Warning);
+            let said = outcome
+                .warnings
+                .iter()
+                .filter(|finding| finding.severity == Severity::Warning);
             Ok((outcome.document, said.map(ToString::to_string).collect()))
         }
         Err(Refusal::Invalid(findings)) => bail!("{}", config::render(&findings, &name, &text, false).trim_end()),

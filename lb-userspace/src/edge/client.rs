@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -13,7 +14,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::core::duration;
 use crate::core::view::Problem;
+
+/// How long a daemon may take to show what it knows.
+const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a segment of a path may hold as it is (RFC 3986, section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -25,6 +30,8 @@ pub enum ClientError {
     NotReachable { socket: PathBuf, cause: io::Error },
     #[error("{}", .0.detail)]
     Refused(Problem),
+    #[error("lb daemon at {} did not answer within {}; see its log", socket.display(), duration::show(*limit))]
+    Silent { socket: PathBuf, limit: Duration },
     #[error("lb daemon at {} broke off its answer ({reason}); see its log, and whether it is running with: lb status", socket.display())]
     Broken { socket: PathBuf, reason: String },
     #[error("lb daemon at {} answers {path} with what this lb does not understand ({reason}); are both of the same version?", socket.display())]
@@ -53,6 +60,8 @@ pub struct Call {
     pub if_revision: Option<u64>,
     /// Wanted content type.
     pub accept: &'static str,
+    /// Give up after so long.
+    pub limit: Option<Duration>,
 }
 
 /// A good answer.
@@ -72,12 +81,14 @@ impl Call {
             body: None,
             if_revision: None,
             accept: "application/json",
+            limit: Some(READ_LIMIT),
         }
     }
     /// Changes something.
     pub fn change(method: Method, path: impl Into<String>) -> Self {
         Self {
             method,
+            limit: None,
             ..Self::get(path)
         }
     }
@@ -124,6 +135,19 @@ impl Client {
     }
 
     async fn call_bytes(&self, call: Call) -> Result<Fetched<Bytes>, ClientError> {
+        let Some(limit) = call.limit else {
+            return self.exchange(call).await;
+        };
+        let answer = tokio::time::timeout(limit, self.exchange(call)).await;
+        answer.unwrap_or_else(|_| {
+            Err(ClientError::Silent {
+                socket: self.socket.clone(),
+                limit,
+            })
+        })
+    }
+
+    async fn exchange(&self, call: Call) -> Result<Fetched<Bytes>, ClientError> {
         let path = call.path.clone();
         let stream = UnixStream::connect(&self.socket)
             .await
@@ -222,6 +246,20 @@ mod tests {
     fn a_vip_is_one_segment() {
         assert_eq!(segment("192.0.2.10:443/tcp"), "192.0.2.10%3A443%2Ftcp");
         assert_eq!(segment("web-1"), "web-1");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_says_nothing_is_given_up() {
+        let socket = std::env::temp_dir().join(format!("lb-silent-{}.sock", std::process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let call = Call {
+            limit: Some(Duration::from_millis(20)),
+            ..Call::get("/v1/status")
+        };
+        let error = Client::new(&socket).call::<()>(call).await.unwrap_err();
+        drop(listener);
+        std::fs::remove_file(&socket).unwrap();
+        assert!(matches!(error, ClientError::Silent { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -24,10 +24,16 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Packet>> {
     let name = path.display();
     let mut magic = [0u8; 4];
     let open = || File::open(path).with_context(|| format!("cannot read {name}"));
-    open()?.read_exact(&mut magic).with_context(|| format!("{name}: too short for a capture"))?;
+    open()?
+        .read_exact(&mut magic)
+        .with_context(|| format!("{name}: too short for a capture"))?;
     let file = BufReader::new(open()?);
     // Section header block: the same in both byte orders.
-    let packets = if magic == [0x0a, 0x0d, 0x0d, 0x0a] { read_pcapng(file) } else { read_pcap(file) };
+    let packets = if magic == [0x0a, 0x0d, 0x0d, 0x0a] {
+        read_pcapng(file)
+    } else {
+        read_pcap(file)
+    };
     packets.with_context(|| format!("{name}: not a capture that can be read"))
 }
 
@@ -44,7 +50,10 @@ fn read_pcap(file: impl Read) -> anyhow::Result<Vec<Packet>> {
     let mut packets = Vec::new();
     while let Some(packet) = reader.next_packet() {
         let packet = packet?;
-        packets.push(Packet { at: packet.timestamp, bytes: packet.data.into_owned() });
+        packets.push(Packet {
+            at: packet.timestamp,
+            bytes: packet.data.into_owned(),
+        });
     }
     Ok(packets)
 }
@@ -56,10 +65,16 @@ fn read_pcapng(file: impl Read) -> anyhow::Result<Vec<Packet>> {
         match block? {
             Block::InterfaceDescription(interface) => ethernet(interface.linktype)?,
             Block::EnhancedPacket(packet) => {
-                packets.push(Packet { at: packet.timestamp, bytes: packet.data.into_owned() });
+                packets.push(Packet {
+                    at: packet.timestamp,
+                    bytes: packet.data.into_owned(),
+                });
             }
             Block::SimplePacket(packet) => {
-                packets.push(Packet { at: Duration::ZERO, bytes: packet.data.into_owned() });
+                packets.push(Packet {
+                    at: Duration::ZERO,
+                    bytes: packet.data.into_owned(),
+                });
             }
             _ => {}
         }
@@ -83,7 +98,10 @@ impl Writer {
         };
         let writer = PcapWriter::with_header(BufWriter::new(file), header)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { writer, path: path.into() })
+        Ok(Self {
+            writer,
+            path: path.into(),
+        })
     }
 
     pub fn write(&mut self, at: Duration, bytes: &[u8]) -> anyhow::Result<()> {
@@ -96,6 +114,9 @@ impl Writer {
     /// Writes what is still in memory.
     pub fn finish(self) -> anyhow::Result<()> {
         use std::io::Write;
-        self.writer.into_writer().flush().with_context(|| format!("cannot write {}", self.path.display()))
+        self.writer
+            .into_writer()
+            .flush()
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }

@@ -52,7 +52,10 @@ impl Line {
     }
 
     pub fn header() -> String {
-        format!("{:>7}  {:<8}  {:<16}  {:<24}  {:>6}  {:>9}  FILE", "INDEX", "VERDICT", "REASON", "BACKEND", "SLOT", "BYTES")
+        format!(
+            "{:>7}  {:<8}  {:<16}  {:<24}  {:>6}  {:>9}  FILE",
+            "INDEX", "VERDICT", "REASON", "BACKEND", "SLOT", "BYTES"
+        )
     }
 }
 

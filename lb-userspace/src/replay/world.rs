@@ -53,7 +53,11 @@ impl World {
             IpAddr::V6(_) => None,
         };
         Ok(Self {
-            down: args.down.iter().map(|target| (target.service.clone(), target.backend.clone())).collect(),
+            down: args
+                .down
+                .iter()
+                .map(|target| (target.service.clone(), target.backend.clone()))
+                .collect(),
             source_mac: args.mac,
             destination_mac: args.next_hop,
             source: args.source.iter().find_map(v4),
@@ -67,9 +71,19 @@ impl World {
         let name = file.to_string_lossy().into_owned();
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
         let format = Format::of_name(&name);
-        let who = SetBy { who: "replay".into(), at: 0 };
-        let outcome = edit::apply(&self.document, &Edit::Apply { text: text.clone(), format }, &who)
-            .map_err(|refusal| anyhow::anyhow!("{}", said(&refusal, &name, &text)))?;
+        let who = SetBy {
+            who: "replay".into(),
+            at: 0,
+        };
+        let outcome = edit::apply(
+            &self.document,
+            &Edit::Apply {
+                text: text.clone(),
+                format,
+            },
+            &who,
+        )
+        .map_err(|refusal| anyhow::anyhow!("{}", said(&refusal, &name, &text)))?;
         self.document = outcome.document;
         self.fill(outcome.model)
     }
@@ -82,12 +96,21 @@ impl World {
         };
         let hop = self.hop(&model)?;
         let vips: HashSet<Vip> = model.services.iter().map(|service| service.vip).collect();
-        let gone: Vec<Vip> = loaded.image.services.keys().filter(|vip| !vips.contains(vip)).copied().collect();
+        let gone: Vec<Vip> = loaded
+            .image
+            .services
+            .keys()
+            .filter(|vip| !vips.contains(vip))
+            .copied()
+            .collect();
         for vip in gone {
             let ops = plan::service_gone(&mut loaded.image, vip, 0);
             loaded.dataplane.apply(&ops)?;
         }
-        let everywhere = RoutePrefix { address: Ipv4Addr::UNSPECIFIED, length: 0 };
+        let everywhere = RoutePrefix {
+            address: Ipv4Addr::UNSPECIFIED,
+            length: 0,
+        };
         let ops = plan::routes(&mut loaded.image, &BTreeMap::from([(everywhere, RouteHop::Via(hop))]));
         loaded.dataplane.apply(&ops)?;
         let hop_state: HopState = Ok(hop);
@@ -98,7 +121,10 @@ impl World {
                 .map(|backend| {
                     let is_down = down.contains(&(service.name.clone(), backend.name.clone()));
                     let health = if is_down { Health::Down } else { Health::Up };
-                    Observation { health, hop: Some(&hop_state) }
+                    Observation {
+                        health,
+                        hop: Some(&hop_state),
+                    }
                 })
                 .collect();
             let backends = service
@@ -106,15 +132,27 @@ impl World {
                 .iter()
                 .zip(pool::standings(service, &seen))
                 .map(|(backend, standing)| WantedBackend {
-                    key: BackendKey { address: backend.address, port: backend.port },
+                    key: BackendKey {
+                        address: backend.address,
+                        port: backend.port,
+                    },
                     weight: standing.weight,
                     alive: standing.alive,
                     hop: Some(hop),
                 })
                 .collect();
-            let sources = if self.source.is_some() { Vec::new() } else { model.node.source.clone() };
-            let wanted =
-                Wanted { vip: service.vip, mode: service.mode, table_size: service.table_size, sources, backends };
+            let sources = if self.source.is_some() {
+                Vec::new()
+            } else {
+                model.node.source.clone()
+            };
+            let wanted = Wanted {
+                vip: service.vip,
+                mode: service.mode,
+                table_size: service.table_size,
+                sources,
+                backends,
+            };
             let ops = plan::service(&mut loaded.image, &wanted, 0)?;
             loaded.dataplane.apply(&ops)?;
         }
@@ -161,9 +199,16 @@ impl World {
     pub fn run(&mut self, packet: &[u8]) -> anyhow::Result<Outcome> {
         if self.loaded.is_none() {
             // A capture before any configuration: nothing is balanced yet.
-            self.fill(self.document.resolve().map_err(|_| anyhow::anyhow!("no configuration"))?.0)?;
+            self.fill(
+                self.document
+                    .resolve()
+                    .map_err(|_| anyhow::anyhow!("no configuration"))?
+                    .0,
+            )?;
         }
-        let Some(loaded) = &mut self.loaded else { bail!("the program is not loaded") };
+        let Some(loaded) = &mut self.loaded else {
+            bail!("the program is not loaded")
+        };
         Ok(loaded.runner.run(&loaded.dataplane, packet)?)
     }
 
@@ -171,8 +216,14 @@ impl World {
     pub fn line(&self, index: usize, file: &str, length_in: usize, outcome: &Outcome) -> Line {
         let trace = &outcome.trace;
         let steered = trace.flags & trace_flags::SLOT != 0;
-        let service = self.loaded.as_ref().and_then(|loaded| loaded.services.get(&trace.service));
-        let backend = self.loaded.as_ref().and_then(|loaded| loaded.backends.get(&trace.backend));
+        let service = self
+            .loaded
+            .as_ref()
+            .and_then(|loaded| loaded.services.get(&trace.service));
+        let backend = self
+            .loaded
+            .as_ref()
+            .and_then(|loaded| loaded.backends.get(&trace.backend));
         Line {
             index,
             file: file.into(),
@@ -202,19 +253,36 @@ impl Loaded {
             ports: Some(free_ports(HOST_PORTS.0, HOST_PORTS.1)),
         })?;
         let runner = Runner::new(&mut dataplane)?;
-        let model = Model { services: Vec::new(), ..model.clone() };
-        Ok(Self { dataplane, runner, image, model, backends: HashMap::new(), services: HashMap::new() })
+        let model = Model {
+            services: Vec::new(),
+            ..model.clone()
+        };
+        Ok(Self {
+            dataplane,
+            runner,
+            image,
+            model,
+            backends: HashMap::new(),
+            services: HashMap::new(),
+        })
     }
 
     /// Names for the numbers in the maps. Those of earlier configurations stay: flows may still name them.
     fn remember(&mut self, model: Model) {
         for service in &model.services {
-            let Some(placed) = self.image.services.get(&service.vip) else { continue };
-            self.services.insert(placed.id as u32, (service.name.clone(), service.mode));
+            let Some(placed) = self.image.services.get(&service.vip) else {
+                continue;
+            };
+            self.services
+                .insert(placed.id as u32, (service.name.clone(), service.mode));
             for backend in &service.backends {
-                let key = BackendKey { address: backend.address, port: backend.port };
+                let key = BackendKey {
+                    address: backend.address,
+                    port: backend.port,
+                };
                 if let Some(there) = placed.backends.get(&key) {
-                    self.backends.insert(there.id, (service.name.clone(), backend.name.clone()));
+                    self.backends
+                        .insert(there.id, (service.name.clone(), backend.name.clone()));
                 }
             }
         }

@@ -47,6 +47,14 @@ async fn wrong_values() {
             r#""1" is not a duration; give a number with its unit, as 500ms, 2s, 5m or 1h"#,
         ),
         (
+            "list --watch=0s",
+            r#""0s" is no time between two looks; give 1s or the like"#,
+        ),
+        (
+            "service add web --vip 192.0.2.1:80 --table-size -7",
+            r#"table size "-7" is not a whole number from 1"#,
+        ),
+        (
             "service set web",
             "service web: nothing to set; give --vip, --mode, --check, --table-size or --when-all-down",
         ),
@@ -111,6 +119,8 @@ async fn what_the_daemon_refuses() {
         &["the change was not confirmed within 20.0ms; it may still be made, see lb status"],
     )
     .await;
+    let empty = "/dev/null is empty, nothing was changed; to remove every service, apply: version = 1";
+    says("apply /dev/null", 1, &[empty]).await;
     says(
         "apply /nonexistent.toml",
         1,

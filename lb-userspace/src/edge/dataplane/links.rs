@@ -153,6 +153,21 @@ pub fn index_of(interface: &str) -> Result<u32, DataplaneError> {
     }
 }
 
+/// Whether a link is pinned at `path` whose interface still exists; a link without one is a leftover. The kernel shows that in
+/// the `fdinfo` of an open link only: interface 0.
+pub fn is_live(path: &Path) -> bool {
+    let Ok(link) = PinnedLink::from_pin(path) else {
+        return false;
+    };
+    let link = FdLink::from(link);
+    let Ok(info) = link.info() else { return false };
+    let own = format!("link_id:\t{}", info.id());
+    let entries = fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten();
+    let shown = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    let dead = |text: &String| text.lines().any(|line| line == own) && text.lines().any(|line| line == "ifindex:\t0");
+    !shown.into_iter().any(|text| dead(&text))
+}
+
 fn replace(program: &mut Xdp, link: FdLink) -> Result<(), aya::programs::ProgramError> {
     let link =
         XdpLink::try_from(link).map_err(|error| aya::programs::ProgramError::IOError(std::io::Error::other(error)))?;

@@ -103,7 +103,7 @@ fn attach(
 ) -> Result<(), DataplaneError> {
     let index = links::index_of(interface)?;
     let dir = single.dir(pin_dir, index);
-    if dir.join("link").exists() {
+    if links::is_live(&dir.join("link")) {
         return Err(DataplaneError::Attach {
             interface: interface.into(),
             reason: format!(

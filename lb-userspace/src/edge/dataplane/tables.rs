@@ -85,6 +85,7 @@ impl Tables {
                     name: maps::EGRESS.into(),
                     reason: error.to_string(),
                 }),
+            Op::EgressGone { index } => gone(maps::EGRESS, self.egress.remove(*index)),
             Op::Source { number, address } => self.add_source(*number, *address),
             Op::NewBackend { id, entry } => {
                 let zero = PerCpuValues::try_from(vec![BackendCounters::default(); self.cpus])

@@ -2,23 +2,38 @@
 //!
 //! Order of writes: a backend stands in its map before a slot names it, a table is complete before its service is found, and what
 //! is taken out is first unreachable, then retired (see [`super::image`]). Each step is one store, or harmless when seen half done.
+//!
+//! # Layout
+//!
+//! - here: services: placing, changing, taking out
+//! - `entry`: what is wanted, as the structs that lie in the maps
+//! - `routes`: where packets to clients go
+
+mod entry;
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use lb_common::abi::{self, NO_BACKEND, VipKey, backend_flags, service_flags};
-use lb_common::encap;
+use lb_common::abi::{self, NO_BACKEND, VipKey, backend_flags};
+
+pub use entry::{address_be, ethernet};
+pub use routes::{interfaces, routes};
 
 use super::image::{BackendKey, Image, Named, Placed, PlacedBackend, Rested};
 use super::maglev;
 use super::model::{Mode, Vip};
-use super::observed::{ResolvedHop, RouteHop, RoutePrefix};
+use super::observed::{ResolvedHop, RoutePrefix};
+use entry::{back_key, marker, vip_key};
 
 /// One write to the maps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Packets can be sent through this interface.
     Egress {
+        index: u32,
+    },
+    EgressGone {
         index: u32,
     },
     /// A source address of `fullnat` with all its ports free.
@@ -106,50 +121,6 @@ pub enum PlanError {
     Backends(Vip, u32),
     #[error("service {0}: no room for source address {1}, there is room for {2}; raise node.limits.sources")]
     Sources(Vip, Ipv4Addr, u32),
-}
-
-/// An IPv4 address as in the packet.
-pub fn address_be(address: Ipv4Addr) -> u32 {
-    u32::from_ne_bytes(address.octets())
-}
-
-/// Both MACs as in [`abi::Backend::ethernet`].
-pub fn ethernet(destination: [u8; 6], source: [u8; 6]) -> [u32; 3] {
-    let [a, b, c, d, e, f] = destination;
-    let [g, h, i, j, k, l] = source;
-    [
-        u32::from_ne_bytes([a, b, c, d]),
-        u32::from_ne_bytes([e, f, g, h]),
-        u32::from_ne_bytes([i, j, k, l]),
-    ]
-}
-
-fn vip_key(vip: Vip) -> VipKey {
-    VipKey {
-        address: address_be(vip.address),
-        port: vip.port.to_be(),
-        protocol: vip.protocol.number(),
-        reserved: 0,
-    }
-}
-
-/// The key that says that some service has this address.
-fn marker(address: Ipv4Addr) -> VipKey {
-    VipKey {
-        address: address_be(address),
-        port: 0,
-        protocol: 0,
-        reserved: 0,
-    }
-}
-
-fn flags(mode: Mode) -> u32 {
-    let table = if mode == Mode::Fullnat {
-        service_flags::FLOW_TABLE
-    } else {
-        0
-    };
-    table | (mode as u32) << service_flags::MODE_SHIFT
 }
 
 /// Brings one service into the maps, or up to date. `sweep` is the number of the janitor's current sweep.
@@ -244,52 +215,6 @@ pub fn service_gone(image: &mut Image, vip: Vip, sweep: u64) -> Vec<Op> {
     ops
 }
 
-/// The mirror of the routes to clients.
-pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Vec<Op> {
-    let mut ops = Vec::new();
-    for (prefix, hop) in wanted {
-        let entry = match hop {
-            RouteHop::Via(hop) => {
-                egress(image, hop.egress, &mut ops);
-                abi::Hop {
-                    ethernet: ethernet(hop.destination_mac, hop.source_mac),
-                    egress: hop.egress,
-                }
-            }
-            RouteHop::AskKernel => abi::Hop {
-                ethernet: [0; 3],
-                egress: 0,
-            },
-        };
-        if image.routes.insert(*prefix, entry) != Some(entry) {
-            ops.push(Op::Route {
-                prefix: *prefix,
-                hop: entry,
-            });
-        }
-    }
-    let gone: Vec<RoutePrefix> = image
-        .routes
-        .keys()
-        .filter(|prefix| !wanted.contains_key(prefix))
-        .copied()
-        .collect();
-    for prefix in gone {
-        image.routes.remove(&prefix);
-        ops.push(Op::RouteGone { prefix });
-    }
-    ops
-}
-
-/// Interfaces that packets on their way back may be sent through by the kernel's FIB.
-pub fn interfaces(image: &mut Image, indices: impl IntoIterator<Item = u32>) -> Vec<Op> {
-    let mut ops = Vec::new();
-    for index in indices {
-        egress(image, index, &mut ops);
-    }
-    ops
-}
-
 /// A service that is not there, or whose mode or table size changes: built beside what is there, then found instead of it.
 fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> Result<(), PlanError> {
     let limits = image.limits;
@@ -322,7 +247,7 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
     ops.push(Op::Vip { id: placed.id, entry });
     ops.push(Op::Service {
         key: vip_key(vip),
-        entry: service_entry(&placed),
+        entry: entry::service(&placed),
         new: true,
     });
     if old.is_none() && !image.services.keys().any(|other| other.address == vip.address) {
@@ -346,15 +271,6 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
     Ok(())
 }
 
-fn service_entry(placed: &Placed) -> abi::Service {
-    abi::Service {
-        id: placed.id as u32,
-        table_base: placed.base,
-        table_size: placed.size,
-        flags: flags(placed.mode),
-    }
-}
-
 fn update(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) {
     let Some(mut placed) = image.services.remove(&wanted.vip) else {
         return;
@@ -374,7 +290,11 @@ fn update(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) {
 /// Backends first, then the slots that name them.
 fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
     for backend in &wanted.backends {
-        let entry = backend_entry(image, wanted, placed, backend, ops);
+        let sources = match (wanted.mode, backend.hop) {
+            (Mode::Fullnat, Some(hop)) => sources(image, &source_list(wanted, hop), ops),
+            _ => (0, 0),
+        };
+        let entry = entry::backend(wanted, placed.id, backend, sources);
         match placed.backends.get_mut(&backend.key) {
             Some(there) if there.entry == entry => {}
             Some(there) => {
@@ -391,54 +311,10 @@ fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<O
     slots(wanted, placed, ops);
 }
 
-fn backend_entry(
-    image: &mut Image,
-    wanted: &Wanted,
-    placed: &Placed,
-    backend: &WantedBackend,
-    ops: &mut Vec<Op>,
-) -> abi::Backend {
-    let hop = backend.hop;
-    if let Some(hop) = hop {
-        egress(image, hop.egress, ops);
-    }
-    let own = hop.map(|hop| hop.source);
-    let outer = wanted.sources.first().copied().or(own).unwrap_or(Ipv4Addr::UNSPECIFIED);
-    let (source_first, source_count) = match (wanted.mode, hop) {
-        (Mode::Fullnat, Some(hop)) => {
-            let list = source_list(wanted, hop);
-            (sources(image, &list, ops), list.len() as u16)
-        }
-        _ => (0, 0),
-    };
-    let tunnel = wanted.mode == Mode::Ipip;
-    let address = address_be(backend.key.address);
-    abi::Backend {
-        ethernet: hop.map_or([0; 3], |hop| ethernet(hop.destination_mac, hop.source_mac)),
-        egress: hop.map_or(0, |hop| hop.egress),
-        address: [address, 0, 0, 0],
-        source: [if tunnel { address_be(outer) } else { 0 }, 0, 0, 0],
-        port: backend.key.port.to_be(),
-        mode: wanted.mode as u8,
-        flags: if backend.alive { backend_flags::ALIVE } else { 0 },
-        outer_sum: if tunnel {
-            encap::outer_sum(address_be(outer), address)
-        } else {
-            0
-        },
-        mtu: hop.map_or(0, |hop| hop.mtu),
-        service: placed.id,
-        source_first,
-        source_count,
-        protocol: wanted.vip.protocol.number(),
-        reserved: 0,
-    }
-}
-
-/// The number of the first of these source addresses, which have numbers in a row.
-fn sources(image: &mut Image, list: &[Ipv4Addr], ops: &mut Vec<Op>) -> u16 {
+/// The number of the first of these source addresses, which have numbers in a row, and how many they are.
+fn sources(image: &mut Image, list: &[Ipv4Addr], ops: &mut Vec<Op>) -> (u16, u16) {
     if let Some(first) = run_of(&image.sources, list) {
-        return first as u16;
+        return (first as u16, list.len() as u16);
     }
     let first = image.sources.len() as u16;
     for address in list {
@@ -448,7 +324,7 @@ fn sources(image: &mut Image, list: &[Ipv4Addr], ops: &mut Vec<Op>) -> u16 {
         });
         image.sources.push(*address);
     }
-    first
+    (first, list.len() as u16)
 }
 
 /// The slots that change hands.
@@ -519,21 +395,6 @@ fn backs_gone(image: &mut Image, service: u32, keep: &BTreeSet<abi::BackKey>, op
     for key in gone {
         image.backs.remove(&key);
         ops.push(Op::BackGone { key });
-    }
-}
-
-fn back_key(vip: Vip, key: BackendKey) -> abi::BackKey {
-    abi::BackKey {
-        address: address_be(key.address),
-        port: key.port.to_be(),
-        protocol: vip.protocol.number(),
-        reserved: 0,
-    }
-}
-
-fn egress(image: &mut Image, index: u32, ops: &mut Vec<Op>) {
-    if index != 0 && image.egress.insert(index) {
-        ops.push(Op::Egress { index });
     }
 }
 

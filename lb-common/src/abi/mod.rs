@@ -1,7 +1,29 @@
 //! The structs that lie in the maps, shared by the programs and the daemon.
 //!
+//! # Layout
+//!
+//! - here: services, slots, backends, the way back, counters
+//! - `flows`: the flow table of `fullnat` and its ports
+//!
 //! A change to anything here that an old program or an old daemon would misread needs a new [`ABI_VERSION`]. No struct has
 //! implicit padding; sizes are asserted.
+
+macro_rules! assert_layout {
+    ($($t:ty: $size:literal, $align:literal;)*) => {
+        $(const _: () = assert!(core::mem::size_of::<$t>() == $size && core::mem::align_of::<$t>() == $align);)*
+        $(
+            // SAFETY: repr(C), no implicit padding (the size above is the sum of its fields), valid for every bit pattern.
+            #[cfg(feature = "user")]
+            unsafe impl aya::Pod for $t {}
+        )*
+    };
+}
+
+mod flows;
+
+pub use flows::{
+    BUCKET_ENTRIES, Bucket, FlowEntry, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state,
+};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
 pub const ABI_VERSION: u32 = 1;
@@ -217,125 +239,6 @@ pub struct Hop {
     pub egress: u32,
 }
 
-/// Words of the flow table of `fullnat` and of the ports: a key that is free when 0, and a value that is published when not 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(16))]
-pub struct FlowEntry {
-    /// A [`FlowKey`]; 0 is free.
-    pub key: u64,
-    /// A [`FlowValue`]; 0 while the entry is being made or being deleted.
-    pub value: u64,
-}
-
-/// Entries of a [`Bucket`].
-pub const BUCKET_ENTRIES: usize = 4;
-
-/// Candidates for one flow hash: one cache line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct Bucket {
-    pub entries: [FlowEntry; BUCKET_ENTRIES],
-}
-
-/// Who a flow is: `client address:32 | client port:16 | service:16`, the first two as in the packet. Never 0: no client has
-/// the address 0.0.0.0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(transparent)]
-pub struct FlowKey(pub u64);
-
-impl FlowKey {
-    #[inline(always)]
-    pub const fn new(client: u32, client_port: u16, service: u16) -> Self {
-        Self((client as u64) << 32 | (client_port as u64) << 16 | service as u64)
-    }
-    /// Client's address as in the packet.
-    #[inline(always)]
-    pub const fn client(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-    /// Client's port as in the packet.
-    #[inline(always)]
-    pub const fn client_port(self) -> u16 {
-        (self.0 >> 16) as u16
-    }
-    #[inline(always)]
-    pub const fn service(self) -> u16 {
-        self.0 as u16
-    }
-}
-
-/// How far one direction of a flow has come, as seen in its packets. The order is that of a flow's life.
-pub mod flow_state {
-    /// A SYN, nothing since.
-    pub const EMBRYONIC: u8 = 0;
-    /// Anything after the SYN; UDP from its first packet.
-    pub const ESTABLISHED: u8 = 1;
-    /// FIN seen.
-    pub const FIN: u8 = 2;
-    /// RST seen.
-    pub const RST: u8 = 3;
-}
-
-/// Where a flow goes: `index:22 | backend:24 | state:2 | stamp:16`.
-///
-/// In the flow table the index says which source address and port the flow holds; in the ports' array, where the entry's own
-/// place says that, it is [`FlowValue::PUBLISHED`], so that no value is 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(transparent)]
-pub struct FlowValue(pub u64);
-
-impl FlowValue {
-    /// Index of a value in the ports' array.
-    pub const PUBLISHED: u32 = (1 << 22) - 1;
-
-    #[inline(always)]
-    pub const fn new(index: u32, backend: u32, state: u8, stamp: u16) -> Self {
-        Self(
-            ((index & 0x3f_ffff) as u64) << 42
-                | ((backend & 0xff_ffff) as u64) << 18
-                | ((state & 3) as u64) << 16
-                | stamp as u64,
-        )
-    }
-    /// `source address number * 65536 + source port`, the port in host order.
-    #[inline(always)]
-    pub const fn index(self) -> u32 {
-        (self.0 >> 42) as u32
-    }
-    #[inline(always)]
-    pub const fn backend(self) -> u32 {
-        ((self.0 >> 18) & 0xff_ffff) as u32
-    }
-    /// One of [`flow_state`].
-    #[inline(always)]
-    pub const fn state(self) -> u8 {
-        ((self.0 >> 16) & 3) as u8
-    }
-    /// When a packet of the flow was last seen: the clock of [`crate::maps::CLOCK`], modulo 2^16.
-    #[inline(always)]
-    pub const fn stamp(self) -> u16 {
-        self.0 as u16
-    }
-}
-
-/// Most source addresses of `fullnat`: their number has to fit into [`FlowValue::index`] beside the port, the last is taken
-/// by [`FlowValue::PUBLISHED`].
-pub const MAX_SOURCES: u32 = 63;
-
-/// Ports of one source address.
-pub const PORTS_PER_SOURCE: u32 = 65536;
-
-/// The queue of free ports of one source address: the program takes at `head`, the daemon returns at `tail`. Both only grow;
-/// the place in the ring is their value modulo [`PORTS_PER_SOURCE`]. Each on a cache line of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct PortQueue {
-    pub head: u64,
-    pub reserved_head: [u64; 7],
-    pub tail: u64,
-    pub reserved_tail: [u64; 7],
-}
-
 /// Counters of a service, per CPU. 48 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -406,17 +309,6 @@ pub mod trace_flags {
     pub const FLOW: u32 = 1 << 2;
 }
 
-macro_rules! assert_layout {
-    ($($t:ty: $size:literal, $align:literal;)*) => {
-        $(const _: () = assert!(core::mem::size_of::<$t>() == $size && core::mem::align_of::<$t>() == $align);)*
-        $(
-            // SAFETY: repr(C), no implicit padding (the size above is the sum of its fields), valid for every bit pattern.
-            #[cfg(feature = "user")]
-            unsafe impl aya::Pod for $t {}
-        )*
-    };
-}
-
 assert_layout! {
     VipKey: 8, 4;
     Service: 16, 4;
@@ -427,9 +319,6 @@ assert_layout! {
     Back: 8, 4;
     RouteKey: 8, 4;
     Hop: 16, 4;
-    FlowEntry: 16, 16;
-    Bucket: 64, 64;
-    PortQueue: 128, 64;
     ServiceCounters: 48, 8;
     BackendCounters: 32, 8;
     Meta: 64, 8;
@@ -446,30 +335,6 @@ mod tests {
         assert_eq!(
             (slot.current(), slot.previous(), slot.state()),
             (0xabcdef, 0, slot_state::STABLE)
-        );
-    }
-
-    #[test]
-    fn flow_value_keeps_its_fields() {
-        let value = FlowValue::new(62 << 16 | 65535, 0xff_fffe, flow_state::FIN, 0xfffe);
-        assert_eq!(value.index(), 62 << 16 | 65535);
-        assert_eq!(value.backend(), 0xff_fffe);
-        assert_eq!(value.state(), flow_state::FIN);
-        assert_eq!(value.stamp(), 0xfffe);
-    }
-
-    #[test]
-    fn a_value_of_the_ports_array_is_never_zero_and_no_source_has_its_index() {
-        assert_ne!(FlowValue::new(FlowValue::PUBLISHED, 0, 0, 0).0, 0);
-        assert!(MAX_SOURCES * PORTS_PER_SOURCE <= FlowValue::PUBLISHED);
-    }
-
-    #[test]
-    fn flow_key_keeps_its_fields() {
-        let key = FlowKey::new(0x0100_000a, 0x5000, 0xffff);
-        assert_eq!(
-            (key.client(), key.client_port(), key.service()),
-            (0x0100_000a, 0x5000, 0xffff)
         );
     }
 }
