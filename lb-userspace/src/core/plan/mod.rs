@@ -8,9 +8,14 @@
 //! - here: services: placing, changing, taking out
 //! - `entry`: what is wanted, as the structs that lie in the maps
 //! - `routes`: where packets to clients go
+//! - `sources`: numbers of source addresses
 
 mod entry;
 mod routes;
+mod sources;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -155,29 +160,13 @@ fn check_room(image: &Image, wanted: &Wanted, there: Option<&Placed>) -> Result<
     }
     let mut numbered = image.sources.clone();
     for hop in wanted.backends.iter().filter_map(|backend| backend.hop) {
-        let list = source_list(wanted, hop);
-        if run_of(&numbered, &list).is_none() {
-            numbered.extend_from_slice(&list);
-        }
+        let row = sources::row(&numbered, &sources::of(wanted, hop));
+        numbered.extend(row.new);
     }
     match numbered.get(image.limits.sources as usize) {
         Some(missing) => Err(PlanError::Sources(wanted.vip, *missing, image.limits.sources)),
         None => Ok(()),
     }
-}
-
-/// The source addresses of a `fullnat` backend behind `hop`.
-fn source_list(wanted: &Wanted, hop: ResolvedHop) -> Vec<Ipv4Addr> {
-    if wanted.sources.is_empty() {
-        vec![hop.source]
-    } else {
-        wanted.sources.clone()
-    }
-}
-
-/// Where these addresses stand in a row.
-fn run_of(numbered: &[Ipv4Addr], list: &[Ipv4Addr]) -> Option<usize> {
-    numbered.windows(list.len()).position(|run| run == list)
 }
 
 /// Frees what has rested: see [`Image::collect`].
@@ -291,7 +280,7 @@ fn update(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) {
 fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
     for backend in &wanted.backends {
         let sources = match (wanted.mode, backend.hop) {
-            (Mode::Fullnat, Some(hop)) => sources(image, &source_list(wanted, hop), ops),
+            (Mode::Fullnat, Some(hop)) => sources::number(image, &sources::of(wanted, hop), ops),
             _ => (0, 0),
         };
         let entry = entry::backend(wanted, placed.id, backend, sources);
@@ -309,22 +298,6 @@ fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<O
         }
     }
     slots(wanted, placed, ops);
-}
-
-/// The number of the first of these source addresses, which have numbers in a row, and how many they are.
-fn sources(image: &mut Image, list: &[Ipv4Addr], ops: &mut Vec<Op>) -> (u16, u16) {
-    if let Some(first) = run_of(&image.sources, list) {
-        return (first as u16, list.len() as u16);
-    }
-    let first = image.sources.len() as u16;
-    for address in list {
-        ops.push(Op::Source {
-            number: image.sources.len() as u32,
-            address: *address,
-        });
-        image.sources.push(*address);
-    }
-    (first, list.len() as u16)
 }
 
 /// The slots that change hands.

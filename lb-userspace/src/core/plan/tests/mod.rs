@@ -1,0 +1,3 @@
+//! What the parts of a plan promise.
+
+mod sources;
