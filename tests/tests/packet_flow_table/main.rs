@@ -11,6 +11,7 @@ use lb_userspace::edge::dataplane::run::Verdict;
 
 mod collected;
 mod full;
+mod in_the_making;
 mod repaired;
 mod side_by_side;
 
