@@ -1,1 +1,3 @@
 //! Shared parts of the packet and net tests.
+
+pub mod net;
