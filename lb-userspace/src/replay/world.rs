@@ -209,7 +209,7 @@ impl World {
         let Some(loaded) = &mut self.loaded else {
             bail!("the program is not loaded")
         };
-        Ok(loaded.runner.run(&mut loaded.dataplane, packet)?)
+        Ok(loaded.runner.run(&loaded.dataplane, packet)?)
     }
 
     /// What is said of a packet.

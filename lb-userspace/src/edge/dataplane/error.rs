@@ -14,6 +14,8 @@ pub enum DataplaneError {
     Load(String),
     #[error("the kernel refuses the program: {0}")]
     Verifier(String),
+    #[error("the kernel does not run a packet through the program: {0}")]
+    Run(String),
     #[error("the embedded object is not what this lb expects: {0}")]
     Object(String),
     #[error("map {name}: {reason}")]
@@ -85,6 +87,10 @@ impl DataplaneError {
             return Self::Verifier(format!("{io_error}: {}", said.join("; ")));
         }
         Self::Verifier(chain(&error))
+    }
+
+    pub(super) fn run(error: ProgramError) -> Self {
+        Self::Run(chain(&error))
     }
 
     pub(super) fn map(name: &str, error: MapError) -> Self {

@@ -61,7 +61,8 @@ impl<T: Pod> Mapped<T> {
         })
     }
 
-    /// Number of values.
+    /// Number of values; never 0.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.len
     }

@@ -11,6 +11,7 @@
 //! - [`janitor`]: the thread that sweeps the flow table and keeps its clock
 //! - [`run`]: packets through the program without an interface
 //! - [`single`]: `decap` and `pass`, which need no daemon
+//! - `testing`: what the packet tests need besides
 
 mod adopt;
 mod bpffs;
@@ -24,6 +25,8 @@ mod tables;
 pub mod janitor;
 pub mod run;
 pub mod single;
+#[doc(hidden)]
+pub mod testing;
 
 use std::path::{Path, PathBuf};
 

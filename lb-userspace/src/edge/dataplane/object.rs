@@ -113,3 +113,10 @@ pub fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, Datapl
         .and_then(|program| program.try_into().ok())
         .ok_or_else(|| DataplaneError::Object(format!("no XDP program {name:?}")))
 }
+
+/// The same, to be run.
+pub fn loaded<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a Xdp, DataplaneError> {
+    ebpf.program(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| DataplaneError::Object(format!("no XDP program {name:?}")))
+}

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use aya::programs::{TestRun, TestRunOptions};
+use aya::programs::{TestRun, TestRunOptions, Xdp};
 use lb_common::abi::{Slot, Trace};
 use lb_common::maps;
 use lb_common::reason::Reason;
@@ -63,25 +63,27 @@ impl Runner {
     /// # Errors
     ///
     /// The kernel refuses to run it.
-    pub fn run(&mut self, dataplane: &mut Dataplane, packet: &[u8]) -> Result<Outcome, DataplaneError> {
+    pub fn run(&mut self, dataplane: &Dataplane, packet: &[u8]) -> Result<Outcome, DataplaneError> {
+        self.run_behind(dataplane, 0, packet)
+    }
+
+    /// As [`Runner::run`], with `metadata` bytes of a driver's metadata in front of the packet, a multiple of 4: they take from
+    /// the room for outer headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runner::run`].
+    pub fn run_behind(
+        &mut self,
+        dataplane: &Dataplane,
+        metadata: usize,
+        packet: &[u8],
+    ) -> Result<Outcome, DataplaneError> {
         for word in 0..size_of::<Trace>() / 8 {
             self.trace.word(0, word).store(0, Ordering::Release);
         }
-        let program = object::program(&mut dataplane.ebpf, "balancer")?;
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(packet);
-        options.data_out = Some(&mut self.buffer);
-        let result = program
-            .test_run(options)
-            .map_err(|error| DataplaneError::Verifier(error.to_string()))?;
-        let length = result.data_size_out as usize;
-        let verdict = match result.return_value {
-            1 => Verdict::Drop,
-            2 => Verdict::Pass,
-            3 => Verdict::Tx,
-            4 => Verdict::Redirect,
-            _ => Verdict::Aborted,
-        };
+        let program = object::loaded(&dataplane.ebpf, "balancer")?;
+        let (verdict, length) = once(program, metadata, packet, &mut self.buffer)?;
         let reason = match verdict {
             Verdict::Pass | Verdict::Drop => self.reason(dataplane)?,
             Verdict::Tx | Verdict::Redirect | Verdict::Aborted => None,
@@ -90,8 +92,19 @@ impl Runner {
             verdict,
             reason,
             trace: self.trace.load(0),
-            packet: self.buffer[..length].to_vec(),
+            packet: self.buffer[metadata..length].to_vec(),
         })
+    }
+
+    /// Runs one packet and only says what became of it: for many of them, whose counters are read when all are through.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runner::run`].
+    pub fn verdict(&mut self, dataplane: &Dataplane, packet: &[u8]) -> Result<(Verdict, &[u8]), DataplaneError> {
+        let program = object::loaded(&dataplane.ebpf, "balancer")?;
+        let (verdict, length) = once(program, 0, packet, &mut self.buffer)?;
+        Ok((verdict, &self.buffer[..length]))
     }
 
     /// The reason whose counter has moved.
@@ -105,6 +118,39 @@ impl Runner {
         Ok(moved.map(|place| Reason::ALL[place]))
     }
 }
+
+/// One packet through a program. Gives the verdict, and how many bytes of `buffer` are the metadata and the packet after it.
+pub(super) fn once(
+    program: &Xdp,
+    metadata: usize,
+    packet: &[u8],
+    buffer: &mut [u8],
+) -> Result<(Verdict, usize), DataplaneError> {
+    let mut options = TestRunOptions::new();
+    let mut behind = Vec::new();
+    let mut context = [0u8; CONTEXT_BYTES];
+    if metadata > 0 {
+        behind.resize(metadata, 0);
+        behind.extend_from_slice(packet);
+        context[0..4].copy_from_slice(&(metadata as u32).to_ne_bytes());
+        context[4..8].copy_from_slice(&(behind.len() as u32).to_ne_bytes());
+        options.ctx_in = Some(&context);
+    }
+    options.data_in = Some(if metadata > 0 { &behind } else { packet });
+    options.data_out = Some(buffer);
+    let result = program.test_run(options).map_err(DataplaneError::run)?;
+    let verdict = match result.return_value {
+        1 => Verdict::Drop,
+        2 => Verdict::Pass,
+        3 => Verdict::Tx,
+        4 => Verdict::Redirect,
+        _ => Verdict::Aborted,
+    };
+    Ok((verdict, result.data_size_out as usize))
+}
+
+/// The kernel's `struct xdp_md`: `data`, `data_end` and four more words.
+const CONTEXT_BYTES: usize = 24;
 
 /// The state of a slot in JSON.
 pub fn slot_state_name(slot: Slot) -> &'static str {

@@ -56,27 +56,33 @@ pub fn attach_decap(
     attach(pin_dir, interface, Single::Decap, xdp, |dir| {
         let pins = [maps::DECAP_LOCAL, maps::DECAP_FROM, maps::DECAP_STATS].map(|name| (name, dir.join(name)));
         let mut ebpf = object::decap(!from.is_empty(), &pins)?;
-        let map = |name: &str, ebpf: &mut Ebpf| {
-            ebpf.take_map(name)
-                .ok_or_else(|| DataplaneError::Object(format!("no map {name}")))
-        };
-        let mut addresses: HashMap<_, u32, u32> = HashMap::try_from(map(maps::DECAP_LOCAL, &mut ebpf)?)
-            .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
-        for address in local {
-            addresses
-                .insert(address_be(*address), 1, 0)
-                .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
-        }
-        let mut prefixes: LpmTrie<_, u32, u32> = LpmTrie::try_from(map(maps::DECAP_FROM, &mut ebpf)?)
-            .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
-        for prefix in from {
-            let key = Key::new(prefix.length as u32, address_be(prefix.address));
-            prefixes
-                .insert(&key, 1, 0)
-                .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
-        }
+        fill_decap(&mut ebpf, local, from)?;
         Ok(ebpf)
     })
+}
+
+/// Tells `decap` which packets it is to unpack.
+pub(super) fn fill_decap(ebpf: &mut Ebpf, local: &[Ipv4Addr], from: &[Prefix]) -> Result<(), DataplaneError> {
+    let map = |name: &str, ebpf: &mut Ebpf| {
+        ebpf.take_map(name)
+            .ok_or_else(|| DataplaneError::Object(format!("no map {name}")))
+    };
+    let mut addresses: HashMap<_, u32, u32> = HashMap::try_from(map(maps::DECAP_LOCAL, ebpf)?)
+        .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
+    for address in local {
+        addresses
+            .insert(address_be(*address), 1, 0)
+            .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
+    }
+    let mut prefixes: LpmTrie<_, u32, u32> = LpmTrie::try_from(map(maps::DECAP_FROM, ebpf)?)
+        .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
+    for prefix in from {
+        let key = Key::new(prefix.length as u32, address_be(prefix.address));
+        prefixes
+            .insert(&key, 1, 0)
+            .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
+    }
+    Ok(())
 }
 
 /// Attaches `pass` to `interface`.
@@ -154,9 +160,13 @@ pub fn decap_counters(pin_dir: &Path, interface: &str) -> Result<[u64; maps::dec
         interface: interface.into(),
         reason: format!("decap is not attached (looked in {})", pin_dir.display()),
     })?;
-    let array = aya::maps::Map::from_map_data(data)
-        .and_then(PerCpuArray::<_, u64>::try_from)
-        .map_err(|error| DataplaneError::map(maps::DECAP_STATS, error))?;
+    let map = aya::maps::Map::from_map_data(data).map_err(|error| DataplaneError::map(maps::DECAP_STATS, error))?;
+    read_decap(map)
+}
+
+/// The counters behind a handle on [`maps::DECAP_STATS`].
+pub(super) fn read_decap(map: aya::maps::Map) -> Result<[u64; maps::decap::COUNT], DataplaneError> {
+    let array = PerCpuArray::<_, u64>::try_from(map).map_err(|error| DataplaneError::map(maps::DECAP_STATS, error))?;
     let mut counters = [0; maps::decap::COUNT];
     for (index, counter) in counters.iter_mut().enumerate() {
         let values = array

@@ -1,0 +1,84 @@
+//! Hands for the packet tests: into states that no plan and no packet makes, and onto `decap` without an interface.
+//!
+//! A daemon that died half way through a deletion, a place in the flow table that is being filled at this moment, maps that
+//! another version left: what the program and the janitor do then has to be tested too, and no public way leads there. This
+//! module is part of the library so that only the data plane touches BPF; nothing in `lb` uses it.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use aya::Ebpf;
+use aya::maps::{Array, Map, MapData};
+use lb_common::abi::{Bucket, FlowEntry, Meta, PORTS_PER_SOURCE, PortQueue};
+use lb_common::maps;
+
+pub use super::mapped::Mapped;
+use super::run::{Verdict, once};
+use super::tables::{duplicate, mapped};
+use super::{Dataplane, DataplaneError, object, single};
+
+/// The flow table and the ports, word by word.
+pub struct Hands {
+    pub flows: Mapped<Bucket>,
+    pub ports: Mapped<FlowEntry>,
+    pub free_ports: Mapped<u32>,
+    pub queues: Mapped<PortQueue>,
+}
+
+impl Hands {
+    pub fn on(dataplane: &mut Dataplane) -> Result<Self, DataplaneError> {
+        let limits = dataplane.limits;
+        let ebpf = &mut dataplane.ebpf;
+        let ports = limits.sources * PORTS_PER_SOURCE;
+        Ok(Self {
+            flows: mapped(ebpf, maps::FLOWS, object::buckets(limits.flows))?,
+            ports: mapped(ebpf, maps::PORTS, ports)?,
+            free_ports: mapped(ebpf, maps::FREE_PORTS, ports)?,
+            queues: mapped(ebpf, maps::PORT_QUEUES, limits.sources)?,
+        })
+    }
+}
+
+/// Makes the data plane pinned in `dir` look as if another version had made it; 0: as if its making had not come to its end.
+pub fn set_abi_version(dir: &Path, version: u32) -> Result<(), DataplaneError> {
+    let path = dir.join(maps::META);
+    let data = MapData::from_pin(&path).map_err(|error| DataplaneError::pin(&path, error))?;
+    let meta = |error| DataplaneError::map(maps::META, error);
+    let mut array: Array<_, Meta> = Map::from_map_data(data).and_then(Array::try_from).map_err(meta)?;
+    let there = array.get(&0, 0).map_err(meta)?;
+    let changed = Meta {
+        abi_version: version,
+        ..there
+    };
+    array.set(0, changed, 0).map_err(meta)
+}
+
+/// `decap`, attached nowhere.
+pub struct Unpacker {
+    ebpf: Ebpf,
+    buffer: Vec<u8>,
+}
+
+impl Unpacker {
+    /// For tunnel packets to one of `local`. `from`: only from these; empty: from anyone.
+    pub fn new(local: &[Ipv4Addr], from: &[single::Prefix]) -> Result<Self, DataplaneError> {
+        let mut ebpf = object::decap(!from.is_empty(), &[])?;
+        single::fill_decap(&mut ebpf, local, from)?;
+        let buffer = vec![0; 8192];
+        Ok(Self { ebpf, buffer })
+    }
+
+    /// Runs one packet.
+    pub fn run(&mut self, packet: &[u8]) -> Result<(Verdict, &[u8]), DataplaneError> {
+        let program = object::loaded(&self.ebpf, "decap")?;
+        let (verdict, length) = once(program, 0, packet, &mut self.buffer)?;
+        Ok((verdict, &self.buffer[..length]))
+    }
+
+    /// Packets by outcome, in the order of [`maps::decap`].
+    pub fn counters(&mut self) -> Result<[u64; maps::decap::COUNT], DataplaneError> {
+        let data = duplicate(&mut self.ebpf, maps::DECAP_STATS)?;
+        let map = Map::from_map_data(data).map_err(|error| DataplaneError::map(maps::DECAP_STATS, error))?;
+        single::read_decap(map)
+    }
+}
