@@ -85,7 +85,7 @@ impl Owner {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.parts.warnings.clone();
         warnings.extend(self.failures.values().cloned());
-        warnings.extend(self.unattached.values().cloned());
+        warnings.extend(self.unattached.values().map(ToString::to_string));
         if self.parts.dataplane.attached().is_empty() {
             warnings.push("attached to no interface: no packet is balanced; see lb attach".into());
         }
