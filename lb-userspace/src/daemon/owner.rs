@@ -134,6 +134,15 @@ impl Owner {
         Ok(())
     }
 
+    /// After a start that failed: a data plane that was there before goes on, one that was made for it is removed.
+    pub fn undo(&mut self) {
+        if !self.parts.dataplane.adopted()
+            && let Err(error) = self.parts.dataplane.remove()
+        {
+            tracing::warn!("{error}");
+        }
+    }
+
     /// Brings everything in step: services, checks, next hops.
     pub(super) fn reconcile(&mut self) -> Written {
         let begun = Instant::now();

@@ -27,7 +27,7 @@ pub enum DataplaneError {
          start the lb that made it, or remove it with: rm -r {path} (its packets stop being balanced)"
     )]
     Abi { path: PathBuf, found: u32, own: u32 },
-    #[error("{interface}: no such interface; see: lb interfaces")]
+    #[error("{interface}: no such interface; see: lb interfaces, or ip link")]
     NoInterface { interface: String },
     #[error("{interface}: {reason}")]
     Attach { interface: String, reason: String },
