@@ -178,6 +178,8 @@ fn what_is_for_the_balancer_itself_passes_with_two_arms() -> Result<()> {
 fn own_traffic_passes(plan: Plan) -> Result<()> {
     const SSH: u16 = 22;
     let lab = standing(plan.servers(2))?;
+    // Requests that asked whether all servers answer may have come before the first of them was up.
+    let dropped_before = look::dropped(&lab.balancer)?;
     let address = lab.balancer_address();
     let _ssh = echo::serve_tcp(lab.balancer.netns(), SSH)?;
     let load = Load::of(&lab.url("/")).connections(4).pause(Duration::from_millis(2));
@@ -214,7 +216,7 @@ fn own_traffic_passes(plan: Plan) -> Result<()> {
     for reason in ["not_ipv4", "not_tcp_udp", "no_service"] {
         assert!(look::packets(&lab.balancer, reason)? > 0, "{reason}");
     }
-    assert_eq!(look::dropped(&lab.balancer)?, []);
+    assert_eq!(look::dropped(&lab.balancer)?, dropped_before);
     Ok(())
 }
 
