@@ -128,9 +128,33 @@ fn a_server_with_another_mac_goes_on_once_it_is_asked() -> Result<()> {
     needs_lab!();
     let lab = standing(Mode::Fullnat)?;
     change_mac(&lab.servers[0], MAC)?;
-    let mut flush = lab.balancer.netns().command(program::ip()?)?;
-    program::output(flush.args(["neigh", "flush", "dev", "eth0"]))?;
+    forget_neighbours(&lab)?;
     goes_on_at(&lab, MAC)
+}
+
+#[test]
+fn no_request_fails_while_the_kernel_forgets_its_neighbours() -> Result<()> {
+    needs_lab!();
+    let lab = standing(Mode::Fullnat)?;
+    let log_bytes = lab.balancer.log().len();
+    let load = Load::of(&lab.url("/")).connections(4);
+    let running = lab.client.start_load(&load)?;
+    // One by one and once each, so that none is taken away again before it has answered.
+    for server in &lab.servers {
+        let mut delete = lab.balancer.netns().command(program::ip()?)?;
+        let address = server.address().to_string();
+        program::output(delete.args(["neigh", "del", &address, "dev", "eth0"]))?;
+        none_failed(&lab.client.load(&Load::of(&lab.url("/")).requests(50))?)?;
+    }
+    none_failed(&running.stop()?)?;
+    let log = lab.balancer.log();
+    ensure!(!log[log_bytes..].contains("does not answer ARP"), "{log}");
+    Ok(())
+}
+
+fn forget_neighbours(lab: &Lab) -> Result<()> {
+    let mut flush = lab.balancer.netns().command(program::ip()?)?;
+    program::output(flush.args(["neigh", "flush", "dev", "eth0"])).map(drop)
 }
 
 fn change_mac(server: &Server, mac: &str) -> Result<()> {
