@@ -4,11 +4,12 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     bindings::{BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as FibLookup},
+    btf_maps::lpm_trie::Key,
     helpers::bpf_fib_lookup,
     programs::XdpContext,
 };
 use lb_common::{
-    abi::{BackKey, FlowKey, FlowValue, PORTS_PER_SOURCE},
+    abi::{BackKey, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, hop_egress},
     reason::Reason,
 };
 
@@ -111,6 +112,10 @@ fn nat(packet: &Packet) -> Step<Client> {
     let Some(back) = (unsafe { BACKS.get(key) }) else {
         return exit(Reason::NoService);
     };
+    // A backend that answers this host itself, a health check above all.
+    if route(packet.destination).is_some_and(|hop| hop.egress == hop_egress::HOST) {
+        return exit(Reason::NoService);
+    }
     Ok(Client {
         address: packet.destination,
         port: packet.destination_port,
@@ -120,13 +125,17 @@ fn nat(packet: &Packet) -> Step<Client> {
     })
 }
 
+/// What the daemon's mirror of the routes says of an address.
+#[inline(always)]
+fn route(address: u32) -> Option<&'static Hop> {
+    ROUTES.get(&Key::new(32, address))
+}
+
 /// Sends a packet to a client: by the mirror of the routes, by the kernel's FIB, or by leaving it to the kernel.
 #[inline(always)]
 fn deliver(ctx: &XdpContext, window: &Window, packet: &Packet, ends: Ends, service: u32) -> Step<Send> {
-    let key = aya_ebpf::btf_maps::lpm_trie::Key::new(32, ends.destination);
-    let hop = ROUTES
-        .get(&key)
-        .filter(|hop| hop.egress != 0)
+    let hop = route(ends.destination)
+        .filter(|hop| hop.egress != hop_egress::ASK)
         .map(|hop| (hop.ethernet, hop.egress));
     let hop = match hop {
         Some(hop) => Some(hop),

@@ -1,3 +1,4 @@
 //! Shared parts of the packet and net tests.
 
+pub mod net;
 pub mod packet;

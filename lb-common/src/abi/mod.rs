@@ -235,8 +235,16 @@ pub struct RouteKey {
 pub struct Hop {
     /// As in [`Backend::ethernet`].
     pub ethernet: [u32; 3],
-    /// Index of the interface to send from; 0: the mirror of the routes does not know, ask the kernel's FIB.
+    /// Index of the interface to send from, or one of [`hop_egress`].
     pub egress: u32,
+}
+
+/// What [`Hop::egress`] says besides an interface.
+pub mod hop_egress {
+    /// The mirror of the routes does not know: ask the kernel's FIB.
+    pub const ASK: u32 = 0;
+    /// The address is this host's own: whatever goes there is no client's.
+    pub const HOST: u32 = u32::MAX;
 }
 
 /// Counters of a service, per CPU. 48 bytes.

@@ -122,4 +122,6 @@ pub enum RouteHop {
     Via(ResolvedHop),
     /// The mirror does not know: the packet's program asks the kernel's FIB.
     AskKernel,
+    /// This host's own address: nobody's way back leads there.
+    Host,
 }

@@ -62,18 +62,25 @@ impl Owner {
                 }
             }
             NetEvent::Routes(routes) => {
-                let ops = plan::routes(&mut self.parts.image, &routes);
-                if let Err(error) = self.parts.dataplane.apply(&ops) {
-                    tracing::error!("the routes to clients: {error}");
-                }
+                self.observed.routes = routes;
+                self.write_routes();
             }
             NetEvent::Links(links) => {
                 self.observed.links = links;
                 self.drop_links_of_gone_interfaces();
                 self.attach_wanted();
                 self.open_interfaces();
+                self.write_routes();
             }
             NetEvent::Trouble(why) => tracing::warn!("{why}"),
+        }
+    }
+
+    /// The mirror of the routes to clients, with this host's own addresses on top.
+    fn write_routes(&mut self) {
+        let ops = plan::routes(&mut self.parts.image, &self.observed.routes_with_own_addresses());
+        if let Err(error) = self.parts.dataplane.apply(&ops) {
+            tracing::error!("the routes to clients: {error}");
         }
     }
 

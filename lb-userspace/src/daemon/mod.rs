@@ -61,7 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut owner = started.into_owner(Prober::new(reports), watcher, orders)?;
     let view = owner.janitor_view()?;
     janitor::spawn(view, owner.flow_timeouts(), ordered, sweeps).context("cannot start the janitor's thread")?;
-    owner.begin(&options.attach)?;
+    owner.begin(&options.attach).inspect_err(|_| owner.undo())?;
 
     let api = tokio::spawn(api::serve(socket, requests.clone()));
     let metrics = listener.map(|listener| tokio::spawn(api::serve_metrics(listener, requests)));

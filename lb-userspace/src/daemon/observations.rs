@@ -1,12 +1,12 @@
 //! What is known of each backend and of the network, as it was last said.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::core::image::{BackendKey, Image};
 use crate::core::model::{AdminState, Backend, Check, Model};
-use crate::core::observed::{CheckReport, Health, HopState, HopTarget, ResolvedHop};
+use crate::core::observed::{CheckReport, Health, HopState, HopTarget, ResolvedHop, RouteHop, RoutePrefix};
 use crate::core::pool::Observation;
 use crate::core::view::{CHECK_BUCKETS, LastCheck};
 use crate::edge::net::Link;
@@ -28,6 +28,8 @@ pub struct Observations {
     /// The last next hop that was good: kept for old flows when none is known any more.
     good: HashMap<HopTarget, ResolvedHop>,
     pub links: Vec<Link>,
+    /// The mirror of the routes to clients.
+    pub routes: BTreeMap<RoutePrefix, RouteHop>,
     /// By service, backend and code.
     pub checks: HashMap<(String, String, String), u64>,
     pub durations: HashMap<String, Histogram>,
@@ -202,6 +204,22 @@ impl Observations {
             }
             self.hops.insert(target, hop);
         }
+    }
+
+    /// The mirror of the routes to clients, with this host's own addresses on top.
+    pub fn routes_with_own_addresses(&self) -> BTreeMap<RoutePrefix, RouteHop> {
+        let mut routes = self.routes.clone();
+        let own = self.links.iter().flat_map(|link| &link.addresses);
+        routes.extend(own.map(|(address, _)| {
+            (
+                RoutePrefix {
+                    address: *address,
+                    length: 32,
+                },
+                RouteHop::Host,
+            )
+        }));
+        routes
     }
 
     /// What the checks of a backend have said.

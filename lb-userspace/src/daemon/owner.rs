@@ -1,6 +1,6 @@
 //! The owner of the model: brings the maps in step with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
@@ -66,9 +66,9 @@ pub struct Owner {
     /// How long the last change took to reach the maps.
     pub(super) last_apply: Duration,
     /// What keeps a service from being in the maps as it should, by VIP.
-    pub(super) failures: std::collections::BTreeMap<Vip, String>,
+    pub(super) failures: BTreeMap<Vip, String>,
     /// Why an interface is not attached to, by name.
-    pub(super) unattached: std::collections::BTreeMap<String, String>,
+    pub(super) unattached: BTreeMap<String, DataplaneError>,
 }
 
 /// What a step wrote.
@@ -122,17 +122,25 @@ impl Owner {
             self.attach_durably(argument, &format!("lb daemon --attach {}", argument.interface))?;
         }
         self.attach_wanted();
-        let refused: Vec<&String> = self
+        let refused = self
             .unattached
             .values()
-            .filter(|why| !why.contains("no such interface"))
-            .collect();
-        if let Some(why) = refused.first()
+            .find(|why| !matches!(why, DataplaneError::NoInterface { .. }));
+        if let Some(why) = refused
             && self.parts.dataplane.attached().is_empty()
         {
             anyhow::bail!("{why}");
         }
         Ok(())
+    }
+
+    /// After a start that failed: a data plane that was there before goes on, one that was made for it is removed.
+    pub fn undo(&mut self) {
+        if !self.parts.dataplane.adopted()
+            && let Err(error) = self.parts.dataplane.remove()
+        {
+            tracing::warn!("{error}");
+        }
     }
 
     /// Brings everything in step: services, checks, next hops.
@@ -319,11 +327,11 @@ impl Owner {
                     }
                 }
                 Err(error) => {
-                    let why = error.to_string();
-                    if self.unattached.get(&interface.name) != Some(&why) {
-                        tracing::warn!("{why}");
-                        self.unattached.insert(interface.name, why);
+                    let said = self.unattached.get(&interface.name).map(ToString::to_string);
+                    if said != Some(error.to_string()) {
+                        tracing::warn!("{error}");
                     }
+                    self.unattached.insert(interface.name, error);
                 }
             }
         }

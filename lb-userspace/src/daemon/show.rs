@@ -85,11 +85,27 @@ impl Owner {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.parts.warnings.clone();
         warnings.extend(self.failures.values().cloned());
-        warnings.extend(self.unattached.values().cloned());
+        warnings.extend(self.unattached.values().map(ToString::to_string));
         if self.parts.dataplane.attached().is_empty() {
             warnings.push("attached to no interface: no packet is balanced; see lb attach".into());
         }
+        warnings.extend(self.forwarding_warning());
         warnings
+    }
+
+    /// The way back of the NAT modes leaves a packet to the kernel while the client's neighbour is not known.
+    fn forwarding_warning(&self) -> Option<String> {
+        let back = |service: &model::Service| matches!(service.mode, Mode::Nat | Mode::Fullnat);
+        let service = self.parts.model.services.iter().find(|service| back(service))?;
+        let forwards = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").map_or(true, |text| text.trim() != "0");
+        (!forwards).then(|| {
+            format!(
+                "service {}: mode {} with net.ipv4.ip_forward = 0: an answer to a client whose neighbour is not known yet is \
+                 lost (counted as kernel_routes); sysctl -w net.ipv4.ip_forward=1",
+                service.name,
+                mode_name(service.mode)
+            )
+        })
     }
 
     fn services(&self) -> Vec<view::Service> {

@@ -28,6 +28,7 @@ pub struct Balancer {
     dir: PathBuf,
     pins: PathBuf,
     devices: &'static [&'static str],
+    is_attached_by_flag: bool,
     is_kept: bool,
 }
 
@@ -56,6 +57,7 @@ impl Balancer {
             dir,
             pins: pins.join("balancer"),
             devices,
+            is_attached_by_flag: true,
             is_kept,
         })
     }
@@ -86,8 +88,21 @@ impl Balancer {
 
     /// Starts the daemon with a configuration, attached to all interfaces, and waits until its socket answers.
     pub fn start_with(&mut self, config: &str) -> Result<()> {
-        std::fs::write(self.config(), config)?;
+        self.is_attached_by_flag = true;
+        self.configure(config)?;
         self.run_daemon()
+    }
+
+    /// Starts the daemon with a configuration that says itself which interfaces to attach to.
+    pub fn start_as_configured(&mut self, config: &str) -> Result<()> {
+        self.is_attached_by_flag = false;
+        self.configure(config)?;
+        self.run_daemon()
+    }
+
+    /// Writes another configuration file. The daemon reads it when it starts, and on [`Balancer::hang_up`].
+    pub fn configure(&self, config: &str) -> Result<()> {
+        Ok(std::fs::write(self.config(), config)?)
     }
 
     /// Starts the daemon again, as it was started before.
@@ -99,8 +114,10 @@ impl Balancer {
         ensure!(self.daemon.is_none(), "the daemon runs already");
         let mut command = self.command()?;
         command.arg("daemon").arg("--config").arg(self.config());
-        for device in self.devices {
-            command.args(["--attach", device]);
+        if self.is_attached_by_flag {
+            for device in self.devices {
+                command.args(["--attach", device]);
+            }
         }
         let log = File::options().create(true).append(true).open(self.log_file())?;
         command.stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
@@ -154,6 +171,12 @@ impl Balancer {
         Ok(())
     }
 
+    /// Has the daemon read its configuration file again, by SIGHUP.
+    pub fn hang_up(&mut self) -> Result<()> {
+        let daemon = self.daemon.as_mut().context("the daemon does not run")?;
+        daemon.hang_up()
+    }
+
     /// The daemon's process id, while it runs.
     pub fn daemon_id(&self) -> Option<u32> {
         self.daemon.as_ref().map(Process::id)
@@ -168,7 +191,8 @@ impl Balancer {
         self.daemon.take().context("the daemon does not run")
     }
 
-    fn config(&self) -> PathBuf {
+    /// The configuration file that the daemon is started with.
+    pub fn config(&self) -> PathBuf {
         self.dir.join("lb.toml")
     }
 
@@ -176,7 +200,8 @@ impl Balancer {
         self.dir.join("daemon.log")
     }
 
-    fn command(&self) -> Result<Command> {
+    /// A command line of this balancer to add words to, for those who need more of it than [`Balancer::lb`] does.
+    pub fn command(&self) -> Result<Command> {
         let mut command = self.netns.command(program::lb()?)?;
         command.envs(self.environment());
         Ok(command)

@@ -151,7 +151,7 @@ impl Cabling {
                 ("net/ipv4/conf/default/rp_filter", "0"),
             ])?;
         }
-        if self.layout == Layout::TwoArmed {
+        if !self.mode.is_direct_return() {
             hosts.balancer.sysctl(&[("net/ipv4/ip_forward", "1")])?;
         }
         if self.mode.is_direct_return() {

@@ -64,6 +64,11 @@ impl Process {
         ended
     }
 
+    /// Sends it SIGHUP, which a daemon takes for a wish to read its configuration again.
+    pub fn hang_up(&mut self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.ended()?.is_some() {
             return Ok(());

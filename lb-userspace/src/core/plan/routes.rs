@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::abi;
+use lb_common::abi::{self, hop_egress};
 
 use super::{Op, ethernet};
 use crate::core::image::Image;
@@ -19,7 +19,11 @@ pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Ve
             },
             RouteHop::AskKernel => abi::Hop {
                 ethernet: [0; 3],
-                egress: 0,
+                egress: hop_egress::ASK,
+            },
+            RouteHop::Host => abi::Hop {
+                ethernet: [0; 3],
+                egress: hop_egress::HOST,
             },
         };
         if image.routes.insert(*prefix, entry) != Some(entry) {

@@ -27,6 +27,8 @@ pub enum DataplaneError {
          start the lb that made it, or remove it with: rm -r {path} (its packets stop being balanced)"
     )]
     Abi { path: PathBuf, found: u32, own: u32 },
+    #[error("{interface}: no such interface; see: lb interfaces, or ip link")]
+    NoInterface { interface: String },
     #[error("{interface}: {reason}")]
     Attach { interface: String, reason: String },
 }
@@ -116,9 +118,11 @@ impl DataplaneError {
 
     /// Why a program could not be attached, in an operator's words.
     pub(super) fn attach(interface: &str, error: &ProgramError, native: bool) -> Self {
-        let reason = if matches!(error, ProgramError::UnknownInterface { .. }) || caused_by(error, libc::ENODEV) {
-            "no such interface; see: lb interfaces".into()
-        } else if caused_by(error, libc::EBUSY) || caused_by(error, libc::EEXIST) {
+        let interface = interface.to_owned();
+        if matches!(error, ProgramError::UnknownInterface { .. }) || caused_by(error, libc::ENODEV) {
+            return Self::NoInterface { interface };
+        }
+        let reason = if caused_by(error, libc::EBUSY) || caused_by(error, libc::EEXIST) {
             format!("another XDP program is attached; remove it first (ip link set dev {interface} xdp off)")
         } else if native && caused_by(error, libc::EOPNOTSUPP) {
             "its driver has no native XDP; attach with --xdp generic (slower), or use another interface".into()
@@ -127,9 +131,6 @@ impl DataplaneError {
         } else {
             chain(error)
         };
-        Self::Attach {
-            interface: interface.into(),
-            reason,
-        }
+        Self::Attach { interface, reason }
     }
 }

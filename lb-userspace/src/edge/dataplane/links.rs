@@ -141,9 +141,8 @@ impl Links {
 
 /// The index of an interface in this network namespace.
 pub fn index_of(interface: &str) -> Result<u32, DataplaneError> {
-    let no_such = || DataplaneError::Attach {
+    let no_such = || DataplaneError::NoInterface {
         interface: interface.into(),
-        reason: "no such interface; see: lb interfaces".into(),
     };
     let name = std::ffi::CString::new(interface).map_err(|_| no_such())?;
     // SAFETY: a string that ends in NUL.

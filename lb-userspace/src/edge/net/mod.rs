@@ -10,9 +10,7 @@
 //! - [`links`], [`neighbours`]: tables as the kernel has them
 //! - [`resolve`]: from a route, a link and a neighbour to a next hop; pure
 //! - [`mirror`]: the routes to clients; pure
-//! - [`ethtool`]: what the interface does with checksums
 
-pub mod ethtool;
 mod kernel;
 mod links;
 mod mirror;

@@ -372,20 +372,3 @@ fn lost_news_are_made_up_for() {
         seen.until("all routes", |seen| seen.routes.len() > 20_000).await;
     });
 }
-
-#[test]
-fn checksum_offload_is_read() {
-    in_lab("checksum_offload_is_read", async |lab, _| {
-        assert!(ethtool::tx_checksum_offload("near").unwrap());
-        if Command::new("ethtool").arg("--version").output().is_ok() {
-            lab.near("ethtool -K near tx off");
-            assert!(!ethtool::tx_checksum_offload("near").unwrap());
-        }
-        for nobody in ["nobody", "", "a name longer than sixteen bytes"] {
-            assert_eq!(
-                ethtool::tx_checksum_offload(nobody).unwrap_err().raw_os_error(),
-                Some(libc::ENODEV)
-            );
-        }
-    });
-}
