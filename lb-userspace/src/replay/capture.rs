@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
+use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::{DataLink, TsResolution};
 
 /// A packet of a capture.
@@ -61,12 +62,20 @@ fn read_pcap(file: impl Read) -> anyhow::Result<Vec<Packet>> {
 fn read_pcapng(file: impl Read) -> anyhow::Result<Vec<Packet>> {
     let mut reader = PcapNgReader::new(file)?;
     let mut packets = Vec::new();
+    // Of each interface of the section.
+    let mut resolutions = Vec::new();
     while let Some(block) = reader.next_block() {
         match block? {
-            Block::InterfaceDescription(interface) => ethernet(interface.linktype)?,
+            Block::SectionHeader(_) => resolutions.clear(),
+            Block::InterfaceDescription(interface) => {
+                ethernet(interface.linktype)?;
+                resolutions.push(resolution(&interface));
+            }
             Block::EnhancedPacket(packet) => {
+                let resolution = resolutions.get(packet.interface_id as usize);
                 packets.push(Packet {
-                    at: packet.timestamp,
+                    // The reader takes the capture's units for nanoseconds, whatever they are.
+                    at: since_epoch(packet.timestamp.as_nanos(), resolution.copied().unwrap_or(MICROSECONDS)),
                     bytes: packet.data.into_owned(),
                 });
             }
@@ -80,6 +89,31 @@ fn read_pcapng(file: impl Read) -> anyhow::Result<Vec<Packet>> {
         }
     }
     Ok(packets)
+}
+
+/// The `if_tsresol` of interfaces that have none.
+const MICROSECONDS: u8 = 6;
+
+fn resolution(interface: &InterfaceDescriptionBlock) -> u8 {
+    let given = interface.options.iter().find_map(|option| match option {
+        InterfaceDescriptionOption::IfTsResol(resolution) => Some(*resolution),
+        _ => None,
+    });
+    given.unwrap_or(MICROSECONDS)
+}
+
+/// A timestamp in units of `if_tsresol`: the highest bit says whether the rest is a negative power of 2, else of 10.
+fn since_epoch(units: u128, resolution: u8) -> Duration {
+    let exponent = u32::from(resolution & 0x7f);
+    let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
+    // Units too small for the number are no time at all.
+    let Some(per_second) = base.checked_pow(exponent) else {
+        return Duration::ZERO;
+    };
+    let nanoseconds = (units % per_second)
+        .checked_mul(1_000_000_000)
+        .map_or(0, |parts| parts / per_second);
+    Duration::new((units / per_second) as u64, nanoseconds as u32)
 }
 
 /// A capture that is written, with timestamps in nanoseconds.
@@ -118,5 +152,26 @@ impl Writer {
             .into_writer()
             .flush()
             .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_in_the_units_of_their_interface() {
+        let rows = [
+            (1_700_000_000_000_001, 6, Duration::new(1_700_000_000, 1000)),
+            (1_700_000_000_000_000_001, 9, Duration::new(1_700_000_000, 1)),
+            (1_700_000_000, 0, Duration::from_secs(1_700_000_000)),
+            (1024 * 5 + 512, 0x80 | 10, Duration::from_millis(5500)),
+            (u128::from(u64::MAX), 0, Duration::from_secs(u64::MAX)),
+            (u128::from(u64::MAX), 0x7f, Duration::ZERO),
+            (u128::from(u64::MAX), 0xff, Duration::ZERO),
+        ];
+        for (units, resolution, wanted) in rows {
+            assert_eq!(since_epoch(units, resolution), wanted, "{units} of {resolution:#x}");
+        }
     }
 }
