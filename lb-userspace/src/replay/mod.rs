@@ -37,7 +37,7 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
         writeln!(out, "{}", Line::header())?;
     }
     for item in &args.items {
-        if item.extension().is_some_and(|extension| extension == "toml") {
+        if is_configuration(item) {
             world.apply(item)?;
         } else {
             packets(&mut world, item, json, &mut out, writer.as_mut())?;
@@ -48,6 +48,11 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
     }
     out.flush()?;
     Ok(())
+}
+
+/// Whether an item is a configuration; the others are captures.
+fn is_configuration(item: &Path) -> bool {
+    item.extension().is_some_and(|extension| extension == "toml")
 }
 
 fn packets(

@@ -47,17 +47,24 @@ struct Loaded {
 }
 
 impl World {
+    /// An empty world, in which nothing is loaded yet.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that is not right, a backend that is said to be down and is in none of them.
     pub fn new(args: &ReplayArgs) -> anyhow::Result<Self> {
         let v4 = |address: &IpAddr| match address {
             IpAddr::V4(address) => Some(*address),
             IpAddr::V6(_) => None,
         };
+        let down: Vec<(String, String)> = args
+            .down
+            .iter()
+            .map(|target| (target.service.clone(), target.backend.clone()))
+            .collect();
+        check_known(&down, args)?;
         Ok(Self {
-            down: args
-                .down
-                .iter()
-                .map(|target| (target.service.clone(), target.backend.clone()))
-                .collect(),
+            down,
             source_mac: args.mac,
             destination_mac: args.next_hop,
             source: args.source.iter().find_map(v4),
@@ -68,28 +75,13 @@ impl World {
 
     /// A configuration becomes the desired state, and goes into the maps.
     pub fn apply(&mut self, file: &Path) -> anyhow::Result<()> {
-        let name = file.to_string_lossy().into_owned();
-        let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
-        let format = Format::of_name(&name);
-        let who = SetBy {
-            who: "replay".into(),
-            at: 0,
-        };
-        let outcome = edit::apply(
-            &self.document,
-            &Edit::Apply {
-                text: text.clone(),
-                format,
-            },
-            &who,
-        )
-        .map_err(|refusal| anyhow::anyhow!("{}", said(&refusal, &name, &text)))?;
+        let outcome = read(&self.document, file)?;
         self.document = outcome.document;
         self.fill(outcome.model)
     }
 
     fn fill(&mut self, model: Model) -> anyhow::Result<()> {
-        let down = self.down(&model)?;
+        let down = self.down(&model);
         let mut loaded = match self.loaded.take() {
             Some(loaded) => loaded,
             None => Loaded::new(&model)?,
@@ -185,14 +177,12 @@ impl World {
     }
 
     /// Names of the backends that are said to be down; only those that this configuration has.
-    fn down(&self, model: &Model) -> anyhow::Result<HashSet<(String, String)>> {
-        let mut down = HashSet::new();
-        for (service, backend) in &self.down {
-            let service = edit::find_service(model, service)?;
-            let backend = edit::find_backend(service, backend)?;
-            down.insert((service.name.clone(), backend.name.clone()));
-        }
-        Ok(down)
+    fn down(&self, model: &Model) -> HashSet<(String, String)> {
+        let found = self
+            .down
+            .iter()
+            .filter_map(|(service, backend)| named(model, service, backend).ok());
+        found.collect()
     }
 
     /// Runs one packet.
@@ -288,6 +278,48 @@ impl Loaded {
         }
         self.model = model;
     }
+}
+
+/// What a configuration file makes of the desired state.
+fn read(document: &Document, file: &Path) -> anyhow::Result<edit::Outcome> {
+    let name = file.to_string_lossy().into_owned();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    let edit = Edit::Apply {
+        text: text.clone(),
+        format: Format::of_name(&name),
+    };
+    let who = SetBy {
+        who: "replay".into(),
+        at: 0,
+    };
+    edit::apply(document, &edit, &who).map_err(|refusal| anyhow::anyhow!("{}", said(&refusal, &name, &text)))
+}
+
+/// The full names of a service and a backend.
+fn named(model: &Model, service: &str, backend: &str) -> Result<(String, String), edit::Refusal> {
+    let service = edit::find_service(model, service)?;
+    let backend = edit::find_backend(service, backend)?;
+    Ok((service.name.clone(), backend.name.clone()))
+}
+
+/// Each of these backends is in one of the configurations at least: else it is misspelt.
+fn check_known(down: &[(String, String)], args: &ReplayArgs) -> anyhow::Result<()> {
+    if down.is_empty() {
+        return Ok(());
+    }
+    let configurations = args.items.iter().filter(|item| super::is_configuration(item));
+    let models = configurations.map(|file| Ok(read(&Document::empty(), file)?.model));
+    let models: Vec<Model> = models.collect::<anyhow::Result<_>>()?;
+    let Some(last) = models.last() else {
+        bail!("--down: there is no configuration among the items");
+    };
+    for (service, backend) in down {
+        let is_known = models.iter().any(|model| named(model, service, backend).is_ok());
+        if !is_known {
+            named(last, service, backend)?;
+        }
+    }
+    Ok(())
 }
 
 fn said(refusal: &edit::Refusal, name: &str, text: &str) -> String {
