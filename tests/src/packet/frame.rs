@@ -21,7 +21,7 @@ pub struct Frame {
     pub transport: Transport,
     pub payload: Vec<u8>,
     /// Bytes behind the packet: short frames are filled up.
-    pub padding: usize,
+    pub padding: Vec<u8>,
     /// Header in front of it, closest last.
     outer: Option<Ipv4Header>,
 }
@@ -64,9 +64,39 @@ impl Frame {
             ip,
             transport,
             payload: Vec::new(),
-            padding: 0,
+            padding: Vec::new(),
             outer: None,
         }
+    }
+
+    /// A frame that somebody else built: IPv4 with TCP or UDP, its lengths and checksums right; `None`: anything else.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let (ethernet, rest) = Ethernet2Header::from_slice(bytes).ok()?;
+        let (ip, rest) = Ipv4Header::from_slice(rest).ok()?;
+        let (segment, padding) = rest.split_at_checked(ip.payload_len().ok()?.into())?;
+        let (transport, payload) = match ip.protocol {
+            ip_number::TCP => {
+                let (header, payload) = TcpHeader::from_slice(segment).ok()?;
+                (Transport::Tcp(header), payload)
+            }
+            ip_number::UDP => {
+                let (header, payload) = UdpHeader::from_slice(segment).ok()?;
+                let ports = (header.source_port, header.destination_port);
+                let checksum = header.checksum != 0;
+                (Transport::Udp { ports, checksum }, payload)
+            }
+            _ => return None,
+        };
+        let frame = Self {
+            source_mac: ethernet.source,
+            destination_mac: ethernet.destination,
+            ip,
+            transport,
+            payload: payload.to_vec(),
+            padding: padding.to_vec(),
+            outer: None,
+        };
+        (frame.bytes() == bytes).then_some(frame)
     }
 
     fn flags(mut self, set: impl FnOnce(&mut TcpHeader)) -> Self {
@@ -137,7 +167,7 @@ impl Frame {
 
     /// Bytes behind the packet.
     pub fn padded(mut self, bytes: usize) -> Self {
-        self.padding = bytes;
+        self.padding = vec![PADDING; bytes];
         self
     }
 
@@ -214,7 +244,7 @@ impl Frame {
         }
         bytes.extend_from_slice(&ip.to_bytes());
         bytes.extend_from_slice(&segment);
-        bytes.resize(bytes.len() + self.padding, PADDING);
+        bytes.extend_from_slice(&self.padding);
         bytes
     }
 

@@ -1,0 +1,236 @@
+//! One packet of each kind, in each mode.
+
+use std::path::Path;
+use std::process::Command;
+
+use lb_tests::needs_bpf;
+use lb_tests::packet::{Frame, assert_same, bad_checksum};
+use lb_userspace::core::model::{Mode, mode_name};
+use serde_json::{Value, json};
+
+use super::{BACKEND, CONTRACT, Desk, MAC, MODES, NEXT_HOP, Replayed, VIP, contract_in, fixture, pcap, to_backend};
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The service, and how many flows had begun before the packet's own.
+    Sent(&'static str, u16),
+    Passed(&'static str),
+    /// Reason, and the service if that is known by then.
+    Dropped(&'static str, Option<&'static str>),
+}
+use Fate::{Dropped, Passed, Sent};
+
+/// The packets of `kinds.pcap`, in their order.
+fn kinds(mode: Mode) -> [(&'static str, Fate); 24] {
+    let web = Some("web");
+    // Of a flow that `fullnat` does not know it asks before it looks at the size.
+    let too_big = if mode == Mode::Fullnat { "no_flow" } else { "too_big" };
+    [
+        ("SYN", Sent("web", 0)),
+        ("ACK", Sent("web", 0)),
+        ("data", Sent("web", 0)),
+        ("odd length", Sent("web", 0)),
+        ("DSCP and ECN", Sent("web", 1)),
+        ("IPv4 options", Sent("web", 2)),
+        ("filled up", Sent("web", 3)),
+        ("data in a SYN", Sent("web", 4)),
+        ("FIN", Sent("web", 0)),
+        ("RST", Sent("web", 0)),
+        ("UDP", Sent("quic", 5)),
+        ("UDP without checksum", Sent("quic", 6)),
+        ("UDP without data", Sent("quic", 7)),
+        ("ARP", Passed("not_ipv4")),
+        ("IPv6", Passed("not_ipv4")),
+        ("VLAN", Passed("not_ipv4")),
+        ("ICMP to the VIP", Passed("not_tcp_udp")),
+        ("ssh to the balancer", Passed("no_service")),
+        ("another port of the VIP", Passed("no_service")),
+        ("the first fragment", Dropped("fragment", web)),
+        ("a later fragment", Dropped("fragment", None)),
+        ("time to live 1", Dropped("ttl_expired", web)),
+        ("more than the link takes", Dropped(too_big, web)),
+        ("cut in its TCP header", Dropped("bad_length", web)),
+    ]
+}
+
+/// What the contract says of a line's fields, whatever the packet.
+fn assert_fields(what: &str, line: &Value, index: usize, file: &str) {
+    let object = line.as_object().unwrap_or_else(|| panic!("{what}: not an object"));
+    let fields: Vec<&str> = object.keys().map(String::as_str).collect();
+    let mut wanted = [
+        "index",
+        "file",
+        "verdict",
+        "reason",
+        "service",
+        "backend",
+        "mode",
+        "slot",
+        "slot_state",
+        "length_in",
+        "length_out",
+    ];
+    wanted.sort_unstable();
+    assert_eq!(fields, wanted, "{what}");
+    assert_eq!((&line["index"], &line["file"]), (&json!(index), &json!(file)), "{what}");
+    assert_eq!(line["slot"].is_null(), line["slot_state"].is_null(), "{what}");
+    if let Some(slot) = line["slot"].as_u64() {
+        assert!(slot < 65_537, "{what}: {slot}");
+        assert_eq!(line["slot_state"], "stable", "{what}");
+    }
+}
+
+/// The lines and packets of one mode, against what each kind should become.
+fn assert_kinds(mode: Mode, replayed: &Replayed, kinds: &[(&str, Fate)]) {
+    let file = fixture("kinds.pcap");
+    let packets_in = pcap::read(Path::new(&file));
+    let mut packets_out = replayed.packets.iter();
+    assert_eq!((replayed.lines.len(), packets_in.len()), (kinds.len(), kinds.len()));
+    for (index, (what, fate)) in kinds.iter().enumerate() {
+        let (line, packet) = (&replayed.lines[index], &packets_in[index]);
+        assert_fields(what, line, index, &file);
+        let said = (&line["verdict"], &line["reason"], &line["service"]);
+        let wanted = match fate {
+            Sent(service, _) => (json!("tx"), json!(null), json!(service)),
+            Passed(reason) => (json!("pass"), json!(reason), json!(null)),
+            Dropped(reason, service) => (json!("drop"), json!(reason), json!(service)),
+        };
+        assert_eq!(said, (&wanted.0, &wanted.1, &wanted.2), "{mode:?}: {what}");
+        let wanted = match fate {
+            Sent(_, opened) => to_backend(mode, &packet.bytes, *opened).bytes(),
+            Passed(_) => packet.bytes.clone(),
+            Dropped(..) => {
+                assert_eq!(line["length_out"], 0, "{what}");
+                continue;
+            }
+        };
+        if matches!(fate, Sent(..)) {
+            assert_eq!(
+                (&line["backend"], &line["mode"]),
+                (&json!("web-1"), &json!(mode_name(mode))),
+                "{what}"
+            );
+        }
+        let out = packets_out
+            .next()
+            .unwrap_or_else(|| panic!("{what}: it is not in the output"));
+        assert_same(what, &out.bytes, &wanted);
+        assert_eq!(out.at_ns, packet.at_ns, "{what}");
+        assert_eq!(line["length_in"], packet.bytes.len(), "{what}");
+        assert_eq!(line["length_out"], out.bytes.len(), "{what}");
+        if matches!(fate, Sent(..)) {
+            assert_eq!(bad_checksum(&out.bytes), None, "{what}");
+        }
+    }
+    assert_eq!(packets_out.next(), None);
+}
+
+#[test]
+fn the_contract_as_it_stands() {
+    needs_bpf!();
+    // Make: it has no service over UDP.
+    let kinds = kinds(Mode::Ipip).map(|(what, fate)| match fate {
+        Sent("quic", _) => (what, Passed("no_service")),
+        _ => (what, fate),
+    });
+    // Set up.
+    let desk = Desk::new();
+    let config = desk.put("lb.toml", CONTRACT);
+    let replayed = desk.replay(&[&config, &fixture("kinds.pcap")]);
+    // Check.
+    assert_kinds(Mode::Ipip, &replayed, &kinds);
+}
+
+#[test]
+fn each_kind_in_each_mode() {
+    needs_bpf!();
+    for mode in MODES {
+        // Make, set up.
+        let desk = Desk::new();
+        let config = desk.put("lb.toml", contract_in(mode));
+        let replayed = desk.replay(&[&config, &fixture("kinds.pcap")]);
+        // Check.
+        assert_kinds(mode, &replayed, &kinds(mode));
+    }
+}
+
+/// In the modes whose way back leads through the balancer: answers go to their clients.
+#[test]
+fn answers_in_each_mode() {
+    needs_bpf!();
+    for (mode, answers) in [(Mode::Fullnat, "answers-fullnat.pcap"), (Mode::Nat, "answers-nat.pcap")] {
+        // Make, set up.
+        let desk = Desk::new();
+        let config = desk.put("lb.toml", contract_in(mode));
+        let (syn, answers) = (fixture("syn.pcap"), fixture(answers));
+        let replayed = desk.replay(&[&config, &syn, &answers]);
+        // Check.
+        let clients: Vec<_> = pcap::read(Path::new(&syn))
+            .iter()
+            .map(|packet| sender(&packet.bytes))
+            .collect();
+        let packets_in = pcap::read(Path::new(&answers));
+        let (lines, packets) = (&replayed.lines[clients.len()..], &replayed.packets[clients.len()..]);
+        assert_eq!((lines.len(), packets.len()), (5, 5));
+        for (n, flow) in [0, 0, 0, 1, 2].into_iter().enumerate() {
+            assert_fields("answer", &lines[n], n, &answers);
+            let said = ["verdict", "service", "backend", "mode"].map(|field| lines[n][field].as_str());
+            assert_eq!(said, ["tx", "web", "web-1", mode_name(mode)].map(Some));
+            assert!(lines[n]["slot"].is_null());
+            let frame = Frame::read(&packets_in[n].bytes).expect("a whole packet");
+            assert_eq!(sender(&packets_in[n].bytes), BACKEND);
+            let wanted = frame.forwarded().from(VIP).to(clients[flow]).macs(MAC, NEXT_HOP);
+            assert_same("answer", &packets[n].bytes, &wanted.bytes());
+        }
+    }
+}
+
+/// Source address and port of a TCP packet without IPv4 options.
+fn sender(packet: &[u8]) -> std::net::SocketAddrV4 {
+    let address: [u8; 4] = packet[26..30].try_into().expect("four bytes");
+    std::net::SocketAddrV4::new(address.into(), u16::from_be_bytes([packet[34], packet[35]]))
+}
+
+/// Numbers of the packets in which tshark finds a bad checksum, inside a tunnel or out.
+fn complaints(capture: &Path) -> Vec<String> {
+    let bad = ["ip", "tcp", "udp"]
+        .map(|layer| format!("{layer}.checksum.status == \"Bad\""))
+        .join(" || ");
+    let mut tshark = Command::new("tshark");
+    tshark
+        .arg("-r")
+        .arg(capture)
+        .args(["-Y", &bad, "-T", "fields", "-e", "frame.number"]);
+    for layer in ["ip", "tcp", "udp"] {
+        tshark.args(["-o", &format!("{layer}.check_checksum:TRUE")]);
+    }
+    let output = lb_lab::program::output(&mut tshark).expect("tshark reads it");
+    output.lines().map(str::to_owned).collect()
+}
+
+/// Another judge of the checksums than the one that built what was expected.
+#[test]
+fn tshark_finds_no_bad_checksum() {
+    needs_bpf!();
+    lb_lab::needs!(
+        lb_lab::program::find("tshark").is_some(),
+        "there is no tshark here; install the package tshark"
+    );
+    for mode in MODES {
+        // Make, set up: packets in both directions.
+        let desk = Desk::new();
+        let config = desk.put("lb.toml", contract_in(mode));
+        let mut items = vec![config, fixture("kinds.pcap"), fixture("rest.pcap"), fixture("syn.pcap")];
+        items.extend(["answers-nat.pcap", "answers-fullnat.pcap"].map(fixture));
+        let replayed = desk.replay(&items.iter().map(String::as_str).collect::<Vec<_>>());
+        // Check.
+        assert!(replayed.packets.len() > 100, "{mode:?}");
+        assert_eq!(complaints(&desk.path("out.pcap")), [] as [&str; 0], "{mode:?}");
+        // And that it would find one: the last byte of the first packet with data is another.
+        let mut frames: Vec<Vec<u8>> = replayed.packets.into_iter().map(|packet| packet.bytes).collect();
+        *frames[2].last_mut().expect("a byte") ^= 1;
+        let damaged = desk.put("damaged.pcap", pcap::written(&frames));
+        assert_eq!(complaints(Path::new(&damaged)), ["3"], "{mode:?}");
+    }
+}
