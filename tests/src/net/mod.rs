@@ -3,16 +3,19 @@
 //! # Layout
 //!
 //! - [`look`]: what the daemon says of itself; [`refused`]: what it refuses
+//! - [`run`]: commands that have to end by themselves; [`ask`]: HTTP requests to the daemon
 //! - [`conversation`]: connections that exchange data until told to stop
 //! - [`digest`]: of downloads, by other programs than ours
 //! - [`echo`], [`ping`]: small services and clients beside HTTP
 
+pub mod ask;
 pub mod conversation;
 pub mod digest;
 pub mod echo;
 pub mod look;
 pub mod ping;
 pub mod refused;
+pub mod run;
 
 use std::time::Duration;
 
