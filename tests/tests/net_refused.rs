@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use lb_lab::{Balancer, Lab, Mode, Plan, program};
 use lb_tests::needs_lab;
 use lb_tests::net::look;
-use lb_tests::net::refused::{Refused, one_line};
+use lb_tests::net::refused::{Refused, one_line, state};
 use lb_tests::net::run::{self, Second};
 
 const REFUSED: i32 = 1;
@@ -86,12 +86,6 @@ fn names_that_are_unknown_or_taken() -> Result<()> {
         refuses(&lab.balancer, REFUSED, command, says)?;
     }
     Ok(())
-}
-
-/// The state that `lb save` prints, and its revision.
-fn state(balancer: &Balancer) -> Result<(String, u64)> {
-    let revision = look::number(balancer, &["status"], "/revision")?;
-    Ok((balancer.lb_ok(&["save"])?, revision))
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //!
-//! - [`look`]: what the daemon says of itself; [`refused`]: what it refuses
-//! - [`run`]: commands that have to end by themselves; [`ask`]: HTTP requests to the daemon
+//! - [`look`]: what the daemon says of itself, [`fields`]: with which fields; [`refused`]: what it refuses
+//! - [`run`]: the command line, and what has to end by itself; [`ask`]: HTTP requests to the daemon
 //! - [`conversation`]: connections that exchange data until told to stop
 //! - [`digest`]: of downloads, by other programs than ours
 //! - [`echo`], [`ping`]: small services and clients beside HTTP
@@ -12,6 +12,7 @@ pub mod ask;
 pub mod conversation;
 pub mod digest;
 pub mod echo;
+pub mod fields;
 pub mod look;
 pub mod ping;
 pub mod refused;

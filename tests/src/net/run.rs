@@ -1,14 +1,14 @@
-//! Commands that have to end by themselves.
+//! Running commands: the command line, and what has to end by itself.
 
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use lb_lab::process::Process;
 use lb_lab::{Balancer, CliOutput, program, wait_until};
 
-use super::PATIENCE;
+use super::{PATIENCE, look};
 
 /// Runs a command that is killed, and an error, when it goes on. What it writes has to fit into a pipe.
 pub fn to_its_end(mut command: Command) -> Result<CliOutput> {
@@ -39,6 +39,29 @@ pub fn file(balancer: &Balancer, name: &str, content: &str) -> Result<String> {
     std::fs::write(&path, content)?;
     let path = path.into_os_string().into_string();
     path.ok().context("a lab's files have names that are text")
+}
+
+/// A command that has to succeed.
+pub fn does(balancer: &Balancer, command: &str) -> Result<String> {
+    balancer.lb_ok(&command.split(' ').collect::<Vec<_>>())
+}
+
+/// A command that makes the next revision, and says so.
+pub fn changes(balancer: &Balancer, command: &str) -> Result<()> {
+    let next = revision(balancer)? + 1;
+    let said = does(balancer, command)?;
+    let begin = format!("revision {next}: ");
+    ensure!(
+        said.starts_with(&begin) && !said.contains("unchanged"),
+        "{command}: {said}"
+    );
+    ensure!(revision(balancer)? == next, "{command} did not make revision {next}");
+    Ok(())
+}
+
+/// The number of the desired state.
+pub fn revision(balancer: &Balancer) -> Result<u64> {
+    look::number(balancer, &["status"], "/revision")
 }
 
 /// A second daemon in the balancer's namespace, with places of its own if not said otherwise.
