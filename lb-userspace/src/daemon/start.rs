@@ -24,7 +24,6 @@ use crate::edge::state::StateDir;
 /// Read where no configuration is named, if it is there.
 const DEFAULT_CONFIG: &str = "/etc/lb/lb.toml";
 const DEFAULT_SOCKET: &str = "/run/lb/lb.sock";
-const DEFAULT_GROUP: &str = "lb";
 
 /// Everything that was found.
 pub struct Started {
@@ -83,9 +82,8 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
         .clone()
         .or(api.socket.map(PathBuf::from))
         .unwrap_or_else(|| DEFAULT_SOCKET.into());
-    let group = api.group.unwrap_or_else(|| DEFAULT_GROUP.into());
     // Before the maps: what another daemon serves is not to be touched.
-    let socket = UnixSocket::bind(&socket, Some(&group))?;
+    let socket = UnixSocket::bind(&socket, api.group.as_deref())?;
     let (dataplane, image) = Dataplane::open(&dataplane::Options {
         pin_dir: Some(options.pin_dir.clone()),
         limits: model.node.limits,
