@@ -138,7 +138,10 @@ fn placed(
         .filter(|i| *i < tables.slots.len())
         .map(|i| tables.slots.load(i).current())
         .collect();
-    let mine = backends.remove(&id).unwrap_or_default();
+    let mut mine = backends.remove(&id).unwrap_or_default();
+    // One that was removed and came back has an old entry too, until that has rested: the last of them here is the new one.
+    let named: HashSet<u32> = owners.iter().copied().collect();
+    mine.sort_by_key(|(id, entry)| (named.contains(id), entry.flags & abi::backend_flags::ALIVE));
     let mut placed = Placed {
         id,
         base: service.table_base,
@@ -148,15 +151,15 @@ fn placed(
         members: None,
         backends: BTreeMap::new(),
     };
-    for (id, entry) in mine {
-        let address = Ipv4Addr::from(entry.address[0].to_ne_bytes());
-        placed.backends.insert(
-            BackendKey {
-                address,
-                port: u16::from_be(entry.port),
-            },
-            PlacedBackend { id, entry },
-        );
+    for (number, entry) in mine {
+        let key = BackendKey {
+            address: Ipv4Addr::from(entry.address[0].to_ne_bytes()),
+            port: u16::from_be(entry.port),
+        };
+        let there = PlacedBackend { id: number, entry };
+        if let Some(old) = placed.backends.insert(key, there) {
+            backends.entry(id).or_default().push((old.id, old.entry));
+        }
     }
     Some((vip, placed))
 }
