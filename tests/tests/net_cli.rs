@@ -358,7 +358,7 @@ fn a_second_daemon_on_the_same_places_is_refused() -> Result<()> {
     let lab = configured()?;
     let balancer = &lab.balancer;
     let places = balancer.environment().map(|(_, place)| place);
-    let [socket, state_dir, _] = places;
+    let [socket, state_dir, pin_dir] = places;
     let daemon = balancer.daemon_id().context("the daemon runs")?.to_string();
     let before = (balancer.lb_ok(&["save"])?, revision(balancer)?);
 
@@ -375,6 +375,13 @@ fn a_second_daemon_on_the_same_places_is_refused() -> Result<()> {
     assert_eq!(output.code, Some(1));
     let shown = socket.to_string_lossy();
     one_line(&output.stderr, &["another lb daemon", &shown, "--socket"]).context(output.stderr)?;
+
+    let mut second = Second::beside(balancer);
+    second.pin_dir.clone_from(&pin_dir);
+    let output = second.run(balancer, &[], &[])?;
+    assert_eq!(output.code, Some(1));
+    let shown = pin_dir.to_string_lossy();
+    one_line(&output.stderr, &["another lb daemon", &shown, "--pin-dir"]).context(output.stderr)?;
 
     assert_eq!((balancer.lb_ok(&["save"])?, revision(balancer)?), before);
     assert_eq!(look::number(balancer, &["status"], "/services")?, 1);
