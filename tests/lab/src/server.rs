@@ -1,6 +1,7 @@
 //! The servers: nginx where it is installed, else a small one of our own that answers the same.
 //!
-//! `/` answers with the server's name, in the body and in a header; `/healthz` with `ok`; `/big` with the pattern.
+//! `/` answers with the server's name, in the body and in a header; `/healthz` with `ok`, or with 503 while the server is
+//! told to be sick; `/big` with the pattern.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpStream};
@@ -16,6 +17,9 @@ use crate::pattern::Pattern;
 use crate::process::Process;
 use crate::program;
 use crate::wait::wait_until;
+
+/// While a file of this name is in a server's directory, its `/healthz` answers with 503.
+pub const SICK: &str = "sick";
 
 /// How long a server may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -135,6 +139,16 @@ impl Server {
         process.kill9()
     }
 
+    /// From now on `/healthz` answers with 503, or again with 200. All else goes on.
+    pub fn be_sick(&self, is_sick: bool) -> Result<()> {
+        let file = self.dir.join(SICK);
+        let done = match is_sick {
+            true => std::fs::write(&file, ""),
+            false => std::fs::remove_file(&file),
+        };
+        done.with_context(|| format!("cannot change {}", file.display()))
+    }
+
     fn log(&self) -> PathBuf {
         self.dir.join("log")
     }
@@ -154,7 +168,7 @@ impl Server {
     fn embedded(&self) -> Result<Command> {
         let mut command = self.netns.command(program::built("lab-httpd")?)?;
         let rate = self.content.bytes_per_s.unwrap_or(0);
-        command.arg(&self.name);
+        command.current_dir(&self.dir).arg(&self.name);
         command.args([self.content.big_bytes, rate].map(|number| number.to_string()));
         command.args(self.content.ports.iter().map(u16::to_string));
         Ok(command)
@@ -215,7 +229,10 @@ http {{
         {listen}
         add_header {SERVER_HEADER} {name} always;
         location = / {{ return 200 \"{name}\\n\"; }}
-        location = /healthz {{ return 200 \"ok\\n\"; }}
+        location = /healthz {{
+            if (-f {dir}/{SICK}) {{ return 503; }}
+            return 200 \"ok\\n\";
+        }}
         location = /big {{ alias {big}; {rate} }}
     }}
 }}

@@ -5,14 +5,19 @@
 //! - [`look`]: what the daemon says of itself; [`refused`]: what it refuses
 //! - [`conversation`]: connections that exchange data until told to stop
 //! - [`digest`]: of downloads, by other programs than ours
+//! - [`download`]: one that goes as far as it is let; [`traffic`]: all that must not break, at once
 //! - [`echo`], [`ping`]: small services and clients beside HTTP
+//! - [`kernel`]: what the kernel holds of a data plane, as another program sees it
 
 pub mod conversation;
 pub mod digest;
+pub mod download;
 pub mod echo;
+pub mod kernel;
 pub mod look;
 pub mod ping;
 pub mod refused;
+pub mod traffic;
 
 use std::time::Duration;
 

@@ -111,14 +111,12 @@ impl Neighbours {
                     Effect::Changed
                 }
             }
-            Sighting::Failed => {
-                if self.0.remove(&key).is_some() {
-                    Effect::Changed
-                } else {
-                    Effect::Nothing
-                }
-            }
-            Sighting::Asked | Sighting::Forgotten => match self.0.get_mut(&key) {
+            // `ip neigh flush` says of each that it failed, without having asked; so it fails only when it was asked since.
+            Sighting::Failed if !in_use || !self.is_fresh(key) => match self.0.remove(&key) {
+                Some(_) => Effect::Changed,
+                None => Effect::Nothing,
+            },
+            Sighting::Failed | Sighting::Asked | Sighting::Forgotten => match self.0.get_mut(&key) {
                 Some(entry) if in_use => {
                     let asked = sighting == Sighting::Asked;
                     *entry = Entry {
@@ -226,6 +224,18 @@ mod tests {
         assert_eq!(neighbours.mac(KEY), None);
         assert_eq!(neighbours.apply(KEY, Sighting::Asked, true), Effect::Nothing);
         assert_eq!(neighbours.mac(KEY), None);
+    }
+
+    #[test]
+    fn one_in_use_survives_a_flush_that_says_it_failed() {
+        let mut neighbours = Neighbours::default();
+        neighbours.apply(KEY, KNOWN, true);
+        assert_eq!(neighbours.apply(KEY, Sighting::Failed, true), Effect::Ask);
+        assert_eq!(neighbours.apply(KEY, Sighting::Forgotten, true), Effect::Ask);
+        assert_eq!((neighbours.mac(KEY), neighbours.is_fresh(KEY)), (Some(MAC), false));
+        assert_eq!(neighbours.apply(KEY, KNOWN, true), Effect::Nothing);
+        neighbours.apply(KEY, KNOWN, false);
+        assert_eq!(neighbours.apply(KEY, Sighting::Failed, false), Effect::Changed);
     }
 
     #[test]

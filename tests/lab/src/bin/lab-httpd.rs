@@ -3,12 +3,14 @@
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use lb_lab::client::http::SERVER_HEADER;
 use lb_lab::pattern::{Pace, Pattern};
+use lb_lab::server::SICK;
 
 struct Content {
     name: String,
@@ -82,6 +84,7 @@ fn answer(path: &str, connection: &mut TcpStream, content: &Content) -> io::Resu
     };
     match path {
         "/" => text("200 OK", &format!("{}\n", content.name)),
+        "/healthz" if Path::new(SICK).exists() => text("503 Service Unavailable", "sick\n"),
         "/healthz" => text("200 OK", "ok\n"),
         "/big" => {
             let head = head("200 OK", &content.name, content.big_bytes);
