@@ -8,7 +8,7 @@ use lb_tests::packet::places::{
 };
 use lb_tests::packet::{Frame, World, assert_same, bad_checksum, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
-use lb_userspace::core::plan::Wanted;
+use lb_userspace::core::plan::{self, Wanted};
 use lb_userspace::edge::dataplane::run::{INGRESS, Verdict};
 
 const MODES: [Mode; 4] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip];
@@ -237,6 +237,8 @@ fn another_interface_is_a_redirect() {
         *hop = Some(lb_userspace::core::observed::ResolvedHop { egress, ..BACKEND_HOP });
         let mut world = World::default();
         world.serve(&wanted);
+        let ops = plan::interfaces(&mut world.image, &[egress].into());
+        world.apply(&ops);
         // Check.
         let outcome = world.run(&packet.bytes());
         assert_eq!(outcome.verdict, Verdict::Redirect, "{mode:?}");

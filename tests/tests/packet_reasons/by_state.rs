@@ -6,10 +6,10 @@ use lb_common::abi::{self, FlowEntry};
 use lb_common::flow;
 use lb_common::reason::Reason;
 use lb_tests::packet::flows::flow_key;
-use lb_tests::packet::places::{CLIENT, MTU, SERVICE, SOURCES, backend, client, vip};
+use lb_tests::packet::places::{BACKEND_HOP, CLIENT, MTU, SERVICE, SOURCES, backend, client, vip};
 use lb_tests::packet::{Flows, Frame, Setup, World, pool, service};
 use lb_userspace::core::model::{Mode, Protocol, Vip};
-use lb_userspace::core::observed::{RouteHop, RoutePrefix};
+use lb_userspace::core::observed::{ResolvedHop, RouteHop};
 use lb_userspace::core::plan::{Op, Wanted, address_be};
 
 use super::{Row, special, usual};
@@ -18,6 +18,12 @@ const TCP: Vip = vip(Protocol::Tcp);
 
 /// Where the backend sees the first flow of a `fullnat` world come from.
 const FIRST: SocketAddrV4 = SocketAddrV4::new(SOURCES[0], 20000);
+
+/// Through an interface that nothing says packets can be sent through.
+const ELSEWHERE: ResolvedHop = ResolvedHop {
+    egress: 0xffff,
+    ..BACKEND_HOP
+};
 
 fn syn() -> Vec<u8> {
     Frame::tcp(CLIENT, SERVICE).syn().bytes()
@@ -109,6 +115,9 @@ fn of_the_backend() -> Vec<Row> {
         }),
         special(Reason::NoNextHop, "the neighbour does not answer", syn(), |world| {
             world.serve(&changed(Mode::L2, |wanted| wanted.backends[0].hop = None));
+        }),
+        special(Reason::NoNextHop, "an interface that is not ours", syn(), |world| {
+            world.serve(&changed(Mode::Nat, |wanted| wanted.backends[0].hop = Some(ELSEWHERE)));
         }),
         special(
             Reason::NoNextHop,
@@ -209,14 +218,15 @@ fn of_the_client() -> Vec<Row> {
             nat(world);
             world.route_clients(Some(RouteHop::AskKernel));
         }),
-        special(Reason::NoNextHop, "an interface that is gone", to_client, |world| {
-            nat(world);
-            let address = Ipv4Addr::UNSPECIFIED;
-            let prefix = RoutePrefix { address, length: 0 };
-            let (ethernet, egress) = ([0; 3], 0xffff);
-            let hop = abi::Hop { ethernet, egress };
-            world.apply(&[Op::Route { prefix, hop }]);
-        }),
+        special(
+            Reason::KernelRoutes,
+            "an interface that is not ours",
+            to_client,
+            |world| {
+                nat(world);
+                world.route_clients(Some(RouteHop::Via(ELSEWHERE)));
+            },
+        ),
     ]
 }
 

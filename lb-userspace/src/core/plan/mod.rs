@@ -8,9 +8,14 @@
 //! - here: services: placing, changing, taking out
 //! - `entry`: what is wanted, as the structs that lie in the maps
 //! - `routes`: where packets to clients go
+//! - `sources`: numbers of source addresses
 
 mod entry;
 mod routes;
+mod sources;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -155,29 +160,13 @@ fn check_room(image: &Image, wanted: &Wanted, there: Option<&Placed>) -> Result<
     }
     let mut numbered = image.sources.clone();
     for hop in wanted.backends.iter().filter_map(|backend| backend.hop) {
-        let list = source_list(wanted, hop);
-        if run_of(&numbered, &list).is_none() {
-            numbered.extend_from_slice(&list);
-        }
+        let row = sources::row(&numbered, &sources::of(wanted, hop));
+        numbered.extend(row.new);
     }
     match numbered.get(image.limits.sources as usize) {
         Some(missing) => Err(PlanError::Sources(wanted.vip, *missing, image.limits.sources)),
         None => Ok(()),
     }
-}
-
-/// The source addresses of a `fullnat` backend behind `hop`.
-fn source_list(wanted: &Wanted, hop: ResolvedHop) -> Vec<Ipv4Addr> {
-    if wanted.sources.is_empty() {
-        vec![hop.source]
-    } else {
-        wanted.sources.clone()
-    }
-}
-
-/// Where these addresses stand in a row.
-fn run_of(numbered: &[Ipv4Addr], list: &[Ipv4Addr]) -> Option<usize> {
-    numbered.windows(list.len()).position(|run| run == list)
 }
 
 /// Frees what has rested: see [`Image::collect`].
@@ -211,7 +200,7 @@ pub fn service_gone(image: &mut Image, vip: Vip, sweep: u64) -> Vec<Op> {
             key: marker(vip.address),
         });
     }
-    retire(image, placed, sweep, &mut ops);
+    retire(image, vip, placed, sweep, &mut ops);
     ops
 }
 
@@ -235,7 +224,6 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
         members: None,
         backends: BTreeMap::new(),
     };
-    fill(image, wanted, &mut placed, ops);
     let vip = wanted.vip;
     let address = [address_be(vip.address), 0, 0, 0];
     let entry = abi::Vip {
@@ -245,6 +233,7 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
         reserved: [0; 5],
     };
     ops.push(Op::Vip { id: placed.id, entry });
+    fill(image, wanted, &mut placed, ops);
     ops.push(Op::Service {
         key: vip_key(vip),
         entry: entry::service(&placed),
@@ -263,9 +252,8 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
             new: false,
         });
     }
-    backs(image, wanted, &placed, ops);
     if let Some(old) = old {
-        retire(image, old, sweep, ops);
+        retire(image, vip, old, sweep, ops);
     }
     image.services.insert(vip, placed);
     Ok(())
@@ -277,21 +265,20 @@ fn update(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) {
     };
     let before: BTreeSet<BackendKey> = placed.backends.keys().copied().collect();
     fill(image, wanted, &mut placed, ops);
-    backs(image, wanted, &placed, ops);
     let after: BTreeSet<BackendKey> = wanted.backends.iter().map(|backend| backend.key).collect();
     for key in before.difference(&after) {
         if let Some(gone) = placed.backends.remove(key) {
-            backend_gone(image, gone, sweep, ops);
+            backend_gone(image, wanted.vip, *key, gone, sweep, ops);
         }
     }
     image.services.insert(wanted.vip, placed);
 }
 
-/// Backends first, then the slots that name them.
+/// Backends first, then their ways back, then the slots that name them.
 fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
     for backend in &wanted.backends {
         let sources = match (wanted.mode, backend.hop) {
-            (Mode::Fullnat, Some(hop)) => sources(image, &source_list(wanted, hop), ops),
+            (Mode::Fullnat, Some(hop)) => sources::number(image, &sources::of(wanted, hop), ops),
             _ => (0, 0),
         };
         let entry = entry::backend(wanted, placed.id, backend, sources);
@@ -308,23 +295,10 @@ fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<O
             }
         }
     }
+    if wanted.mode == Mode::Nat {
+        backs(image, wanted.vip, placed, ops);
+    }
     slots(wanted, placed, ops);
-}
-
-/// The number of the first of these source addresses, which have numbers in a row, and how many they are.
-fn sources(image: &mut Image, list: &[Ipv4Addr], ops: &mut Vec<Op>) -> (u16, u16) {
-    if let Some(first) = run_of(&image.sources, list) {
-        return (first as u16, list.len() as u16);
-    }
-    let first = image.sources.len() as u16;
-    for address in list {
-        ops.push(Op::Source {
-            number: image.sources.len() as u32,
-            address: *address,
-        });
-        image.sources.push(*address);
-    }
-    (first, list.len() as u16)
 }
 
 /// The slots that change hands.
@@ -366,43 +340,23 @@ fn slots(wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
 }
 
 /// The way back of `nat`: one entry a backend.
-fn backs(image: &mut Image, wanted: &Wanted, placed: &Placed, ops: &mut Vec<Op>) {
-    let service = placed.id as u32;
-    let mut keep = BTreeSet::new();
-    if wanted.mode == Mode::Nat {
-        for backend in &wanted.backends {
-            let key = back_key(wanted.vip, backend.key);
-            let entry = abi::Back {
-                backend: placed.backends[&backend.key].id,
-                service,
-            };
-            keep.insert(key);
-            if image.backs.insert(key, entry) != Some(entry) {
-                ops.push(Op::Back { key, entry });
-            }
+fn backs(image: &mut Image, vip: Vip, placed: &Placed, ops: &mut Vec<Op>) {
+    for (key, backend) in &placed.backends {
+        let key = back_key(vip, *key);
+        let entry = abi::Back {
+            backend: backend.id,
+            service: placed.id as u32,
+        };
+        if image.backs.insert(key, entry) != Some(entry) {
+            ops.push(Op::Back { key, entry });
         }
-    }
-    backs_gone(image, service, &keep, ops);
-}
-
-fn backs_gone(image: &mut Image, service: u32, keep: &BTreeSet<abi::BackKey>, ops: &mut Vec<Op>) {
-    let gone: Vec<abi::BackKey> = image
-        .backs
-        .iter()
-        .filter(|(key, back)| back.service == service && !keep.contains(key))
-        .map(|(key, _)| *key)
-        .collect();
-    for key in gone {
-        image.backs.remove(&key);
-        ops.push(Op::BackGone { key });
     }
 }
 
 /// A service that nobody finds any more.
-fn retire(image: &mut Image, placed: Placed, sweep: u64, ops: &mut Vec<Op>) {
-    backs_gone(image, placed.id as u32, &BTreeSet::new(), ops);
-    for backend in placed.backends.into_values() {
-        backend_gone(image, backend, sweep, ops);
+fn retire(image: &mut Image, vip: Vip, placed: Placed, sweep: u64, ops: &mut Vec<Op>) {
+    for (key, backend) in placed.backends {
+        backend_gone(image, vip, key, backend, sweep, ops);
     }
     image.retired.push((sweep, Rested::Service(placed.id)));
     image.retired.push((
@@ -415,9 +369,14 @@ fn retire(image: &mut Image, placed: Placed, sweep: u64, ops: &mut Vec<Op>) {
 }
 
 /// A backend that no slot names any more: its flows are void at once, its entry stays for packets in flight.
-fn backend_gone(image: &mut Image, backend: PlacedBackend, sweep: u64, ops: &mut Vec<Op>) {
+fn backend_gone(image: &mut Image, vip: Vip, key: BackendKey, backend: PlacedBackend, sweep: u64, ops: &mut Vec<Op>) {
     let mut entry = backend.entry;
     entry.flags &= !backend_flags::ALIVE;
     ops.push(Op::Backend { id: backend.id, entry });
+    let key = back_key(vip, key);
+    if image.backs.get(&key).is_some_and(|back| back.backend == backend.id) {
+        image.backs.remove(&key);
+        ops.push(Op::BackGone { key });
+    }
     image.retired.push((sweep, Rested::Backend(backend.id)));
 }

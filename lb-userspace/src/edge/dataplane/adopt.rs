@@ -24,7 +24,8 @@ pub struct Pinned {
 pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
     let path = dir.join(maps::META);
     if !path.exists() {
-        clear(dir)?;
+        // Nothing of it is in use: a data plane is complete before its first link is pinned.
+        bpffs::clear(dir)?;
         return Ok(None);
     }
     let map = open(dir, maps::META)?;
@@ -35,7 +36,7 @@ pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
     match meta.abi_version {
         ABI_VERSION => {}
         0 => {
-            clear(dir)?;
+            bpffs::clear(dir)?;
             return Ok(None);
         }
         found => {
@@ -62,12 +63,6 @@ pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
         sources: entries(maps::PORTS)? / PORTS_PER_SOURCE,
     };
     Ok(Some(Pinned { limits, meta }))
-}
-
-/// Nothing of it is in use: a data plane is complete before its first link is pinned.
-fn clear(dir: &Path) -> Result<(), DataplaneError> {
-    bpffs::remove(dir)?;
-    bpffs::prepare(dir)
 }
 
 fn open(dir: &Path, name: &str) -> Result<Map, DataplaneError> {
@@ -143,7 +138,10 @@ fn placed(
         .filter(|i| *i < tables.slots.len())
         .map(|i| tables.slots.load(i).current())
         .collect();
-    let mine = backends.remove(&id).unwrap_or_default();
+    let mut mine = backends.remove(&id).unwrap_or_default();
+    // One that was removed and came back has an old entry too, until that has rested: the last of them here is the new one.
+    let named: HashSet<u32> = owners.iter().copied().collect();
+    mine.sort_by_key(|(id, entry)| (named.contains(id), entry.flags & abi::backend_flags::ALIVE));
     let mut placed = Placed {
         id,
         base: service.table_base,
@@ -153,15 +151,15 @@ fn placed(
         members: None,
         backends: BTreeMap::new(),
     };
-    for (id, entry) in mine {
-        let address = Ipv4Addr::from(entry.address[0].to_ne_bytes());
-        placed.backends.insert(
-            BackendKey {
-                address,
-                port: u16::from_be(entry.port),
-            },
-            PlacedBackend { id, entry },
-        );
+    for (number, entry) in mine {
+        let key = BackendKey {
+            address: Ipv4Addr::from(entry.address[0].to_ne_bytes()),
+            port: u16::from_be(entry.port),
+        };
+        let there = PlacedBackend { id: number, entry };
+        if let Some(old) = placed.backends.insert(key, there) {
+            backends.entry(id).or_default().push((old.id, old.entry));
+        }
     }
     Some((vip, placed))
 }

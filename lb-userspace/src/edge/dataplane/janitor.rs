@@ -198,8 +198,13 @@ impl Janitor {
         report.expired = doomed.len() as u64;
         // Also what the report promises: whatever was unreachable before this sweep began is seen by no packet after it.
         grace();
+        let mut cleared = HashSet::new();
         for flow in &doomed {
-            if let Some((bucket, place)) = flow.entry {
+            // What was being made when it was looked at has its value by now, and lives. What is cleared may be another flow's.
+            if let Some((bucket, place)) = flow.entry
+                && view.entry(bucket, place, VALUE).load(Ordering::Acquire) == 0
+                && cleared.insert((bucket, place))
+            {
                 view.entry(bucket, place, KEY).store(0, Ordering::Release);
             }
             view.ports.word(flow.port as usize, KEY).store(0, Ordering::Release);
@@ -256,27 +261,36 @@ impl Janitor {
     /// Repairs what a daemon that was killed half way left behind: entries that were never finished, and ports that are neither
     /// held nor free. To be called with every sweep of a daemon's first minute; acts on what two calls in a row find.
     pub fn repair(&mut self, view: &View) {
-        let mut unfinished = HashSet::new();
-        for bucket in 0..view.flows.len() as u32 {
-            for place in 0..BUCKET_ENTRIES as u32 {
-                let key = view.entry(bucket, place, KEY);
-                if key.load(Ordering::Acquire) == 0 || view.entry(bucket, place, VALUE).load(Ordering::Acquire) != 0 {
-                    continue;
-                }
-                if self.unfinished.contains(&(bucket, place)) {
-                    key.store(0, Ordering::Release);
-                } else {
-                    unfinished.insert((bucket, place));
-                }
+        let unfinished = unfinished(view);
+        let lost = lost_ports(view);
+        let is_found_again = !unfinished.is_disjoint(&self.unfinished) || !lost.is_disjoint(&self.lost);
+        if is_found_again {
+            // What a packet was at when it was looked at is as it should be afterwards.
+            grace();
+        }
+        for (bucket, place) in unfinished.intersection(&self.unfinished) {
+            if view.entry(*bucket, *place, VALUE).load(Ordering::Acquire) == 0 {
+                view.entry(*bucket, *place, KEY).store(0, Ordering::Release);
             }
         }
-        self.unfinished = unfinished;
-        let lost = lost_ports(view);
         for index in lost.intersection(&self.lost) {
-            view.free_port(*index);
+            if view.ports.word(*index as usize, KEY).load(Ordering::Acquire) == 0 {
+                view.free_port(*index);
+            }
         }
+        self.unfinished = unfinished.difference(&self.unfinished).copied().collect();
         self.lost = lost.difference(&self.lost).copied().collect();
     }
+}
+
+/// Entries of the flow table (bucket, place) that have a key and no value.
+fn unfinished(view: &View) -> HashSet<(u32, u32)> {
+    let places =
+        (0..view.flows.len() as u32).flat_map(|bucket| (0..BUCKET_ENTRIES as u32).map(move |place| (bucket, place)));
+    let word = |bucket, place, word| view.entry(bucket, place, word).load(Ordering::Acquire);
+    places
+        .filter(|(bucket, place)| word(*bucket, *place, KEY) != 0 && word(*bucket, *place, VALUE) == 0)
+        .collect()
 }
 
 /// Ports of every source that are neither held by a flow nor in the queue, of those that ever were in it.

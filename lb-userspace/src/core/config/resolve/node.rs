@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use lb_common::abi::MAX_SOURCES;
 use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_common::maps::default_limits;
 
@@ -12,8 +13,6 @@ use crate::core::config::file::{self, DurationText};
 use crate::core::config::words::{self, wrong};
 use crate::core::model::{FlowTimeouts, Interface, Limits, Node};
 
-/// Source addresses that may be given room for; each takes 65,536 ports.
-const MAX_SOURCES: u32 = 256;
 /// Bounds of the flow timeouts.
 const FLOW_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(12 * 3600);
 

@@ -265,7 +265,11 @@ fn the_node_is_checked() {
         ),
         (
             "limits = { sources = 0 }",
-            "node.limits: sources 0 is too small; give 1 to 256",
+            "node.limits: sources 0 is too small; give 1 to 63",
+        ),
+        (
+            "limits = { sources = 64 }",
+            "node.limits: sources 64 is too large; give 1 to 63",
         ),
     ];
     for (line, message) in rows {

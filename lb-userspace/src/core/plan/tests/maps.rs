@@ -1,0 +1,298 @@
+//! The maps as a packet finds them: after each single store everything that it can reach must be right.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+
+use lb_common::abi::{self, BackKey, NO_BACKEND, VipKey, service_flags};
+
+use super::super::{Op, Wanted, entry};
+use crate::core::image::{Image, Named};
+use crate::core::model::{Mode, Vip};
+use crate::core::observed::RoutePrefix;
+
+/// Sweeps that lie between a number's last use and its next: a grace period is over by then.
+const REST: u64 = 2;
+
+#[derive(Default)]
+pub struct Maps {
+    services: BTreeMap<VipKey, abi::Service>,
+    vips: HashMap<u16, abi::Vip>,
+    slots: Vec<u32>,
+    backends: HashMap<u32, abi::Backend>,
+    backs: BTreeMap<BackKey, abi::Back>,
+    routes: BTreeMap<RoutePrefix, abi::Hop>,
+    egress: BTreeSet<u32>,
+    /// By number.
+    sources: Vec<Ipv4Addr>,
+    /// Service and backend of each flow in the table.
+    flows: Vec<(u16, u32)>,
+    /// The janitor's sweeps so far.
+    pub sweeps: u64,
+    /// The last sweep before which a packet could reach them.
+    backend_seen: HashMap<u32, u64>,
+    service_seen: HashMap<u16, u64>,
+    slot_seen: HashMap<u32, u64>,
+}
+
+impl Maps {
+    pub fn new(slots: u32) -> Self {
+        Self {
+            slots: vec![NO_BACKEND; slots as usize],
+            ..Self::default()
+        }
+    }
+
+    /// Writes steps, and looks at what a packet would find after each store.
+    pub fn write(&mut self, ops: &[Op]) {
+        for op in ops {
+            match op {
+                Op::Slots { changes } => {
+                    for (slot, backend) in changes {
+                        self.store_slot(*slot, *backend);
+                        self.look();
+                    }
+                }
+                other => self.store(other),
+            }
+            self.look();
+        }
+    }
+
+    fn store_slot(&mut self, slot: u32, backend: u32) {
+        if !self.is_reachable(slot) {
+            assert_rested(self.slot_seen.get(&slot), self.sweeps, format!("slot {slot}"));
+        }
+        self.slots[slot as usize] = backend;
+    }
+
+    fn is_reachable(&self, slot: u32) -> bool {
+        let holds =
+            |service: &abi::Service| (service.table_base..service.table_base + service.table_size).contains(&slot);
+        self.reachable().any(|(_, service)| holds(service))
+    }
+
+    fn store(&mut self, op: &Op) {
+        match op {
+            Op::Egress { index } => assert!(self.egress.insert(*index)),
+            Op::EgressGone { index } => assert!(self.egress.remove(index)),
+            Op::Source { number, address } => {
+                assert_eq!(*number as usize, self.sources.len(), "numbers come in turn");
+                assert!(
+                    !self.sources.contains(address),
+                    "{address} has a number already: its flows would be lost"
+                );
+                self.sources.push(*address);
+            }
+            Op::NewBackend { id, entry } => {
+                assert!(!self.backends.contains_key(id), "backend {id} is there");
+                assert!(
+                    self.flows.iter().all(|(_, backend)| backend != id),
+                    "flows name backend {id}"
+                );
+                assert_rested(self.backend_seen.get(id), self.sweeps, format!("backend {id}"));
+                self.backends.insert(*id, *entry);
+            }
+            Op::Backend { id, entry } => {
+                let before = self.backends.insert(*id, *entry).expect("the backend is there");
+                let fixed = |entry: &abi::Backend| (entry.address, entry.port, entry.mode, entry.service);
+                assert_eq!(fixed(&before), fixed(entry), "backend {id} became another one");
+            }
+            Op::BackendCleared { id } => {
+                assert!(self.backends.remove(id).is_some(), "backend {id} is cleared twice");
+                assert!(
+                    self.flows.iter().all(|(_, backend)| backend != id),
+                    "flows name backend {id}"
+                );
+            }
+            Op::Vip { id, entry } => self.store_vip(*id, entry),
+            Op::Service { key, entry, new } => {
+                if *new {
+                    assert_rested(
+                        self.service_seen.get(&(entry.id as u16)),
+                        self.sweeps,
+                        format!("service {}", entry.id),
+                    );
+                }
+                self.services.insert(*key, *entry);
+            }
+            Op::ServiceGone { key } => assert!(self.services.remove(key).is_some()),
+            Op::Back { key, entry } => drop(self.backs.insert(*key, *entry)),
+            Op::BackGone { key } => assert!(self.backs.remove(key).is_some()),
+            Op::Route { prefix, hop } => drop(self.routes.insert(*prefix, *hop)),
+            Op::RouteGone { prefix } => assert!(self.routes.remove(prefix).is_some()),
+            Op::Slots { .. } => unreachable!("stored one by one"),
+        }
+    }
+
+    fn store_vip(&mut self, id: u16, entry: &abi::Vip) {
+        assert!(
+            self.flows.iter().all(|(service, _)| *service != id),
+            "flows name service {id}"
+        );
+        if entry.protocol == 0 {
+            assert!(self.vips.remove(&id).is_some(), "service {id} is cleared twice");
+        } else {
+            assert!(
+                self.vips.insert(id, *entry).is_none(),
+                "the number of service {id} is in use"
+            );
+        }
+    }
+
+    /// Services that packets find.
+    fn reachable(&self) -> impl Iterator<Item = (&VipKey, &abi::Service)> {
+        self.services.iter().filter(|(_, service)| service.id != 0)
+    }
+
+    fn table(&self, service: &abi::Service) -> &[u32] {
+        let base = service.table_base as usize;
+        &self.slots[base..base + service.table_size as usize]
+    }
+
+    /// What holds for every packet at every moment.
+    fn look(&mut self) {
+        for (key, service) in self.reachable() {
+            let vip = self
+                .vips
+                .get(&(service.id as u16))
+                .expect("the service's address is there");
+            assert_eq!(
+                (vip.address[0], vip.port, vip.protocol),
+                (key.address, key.port, key.protocol)
+            );
+            for id in self.table(service).iter().filter(|id| **id != NO_BACKEND) {
+                let backend = self
+                    .backends
+                    .get(id)
+                    .expect("a slot names a backend that is in its map");
+                self.look_at_backend(key, service, *id, backend);
+            }
+        }
+        let seen: Vec<abi::Service> = self.reachable().map(|(_, service)| *service).collect();
+        for service in seen {
+            self.service_seen.insert(service.id as u16, self.sweeps);
+            for slot in service.table_base..service.table_base + service.table_size {
+                self.slot_seen.insert(slot, self.sweeps);
+                self.backend_seen.insert(self.slots[slot as usize], self.sweeps);
+            }
+        }
+    }
+
+    fn look_at_backend(&self, key: &VipKey, service: &abi::Service, id: u32, backend: &abi::Backend) {
+        assert_eq!(
+            u32::from(backend.service),
+            service.id,
+            "a slot names another service's backend"
+        );
+        assert_eq!(u32::from(backend.mode), service.flags >> service_flags::MODE_SHIFT);
+        assert_eq!(backend.protocol, key.protocol);
+        if backend.mode == Mode::Nat as u8 {
+            let from = BackKey {
+                address: backend.address[0],
+                port: backend.port,
+                protocol: backend.protocol,
+                reserved: 0,
+            };
+            let back = self.backs.get(&from);
+            let back = back.unwrap_or_else(|| panic!("backend {id} has no way back, and a packet can go there"));
+            let vip = self
+                .vips
+                .get(&(back.service as u16))
+                .expect("the way back knows its address");
+            assert_eq!(
+                (vip.address[0], vip.port),
+                (key.address, key.port),
+                "the way back of backend {id}"
+            );
+        }
+        let end = usize::from(backend.source_first) + usize::from(backend.source_count);
+        assert!(end <= self.sources.len(), "a backend has a source without a number");
+    }
+
+    /// A packet begins a flow: it goes where its slot says.
+    pub fn open_flow(&mut self, seed: usize) {
+        let is_fullnat = |service: &abi::Service| service.flags & service_flags::FLOW_TABLE != 0;
+        let found: Vec<abi::Service> = self
+            .reachable()
+            .map(|(_, service)| *service)
+            .filter(is_fullnat)
+            .collect();
+        if found.is_empty() {
+            return;
+        }
+        let service = found[seed % found.len()];
+        let table = self.table(&service);
+        let backend = table[seed / 7 % table.len()];
+        if backend != NO_BACKEND {
+            self.flows.push((service.id as u16, backend));
+        }
+    }
+
+    /// A sweep: the flows of dead backends and of services that are gone are over, and those that `keeps` does not keep.
+    pub fn sweep(&mut self, mut keeps: impl FnMut(usize) -> bool) -> Named {
+        self.sweeps += 1;
+        let mut number = 0;
+        let alive = |id: &u32| self.backends[id].flags & abi::backend_flags::ALIVE != 0;
+        self.flows.retain(|(_, backend)| {
+            number += 1;
+            alive(backend) && keeps(number)
+        });
+        Named {
+            services: self.flows.iter().map(|(service, _)| *service).collect(),
+            backends: self.flows.iter().map(|(_, backend)| *backend).collect(),
+        }
+    }
+
+    /// The account says what is in the maps.
+    pub fn assert_as_in(&self, image: &Image) {
+        let mut services: BTreeMap<VipKey, abi::Service> = BTreeMap::new();
+        for (vip, placed) in &image.services {
+            let service = entry::service(placed);
+            assert_eq!(self.table(&service), placed.owners, "{vip}");
+            for backend in placed.backends.values() {
+                assert_eq!(self.backends.get(&backend.id), Some(&backend.entry), "{vip}");
+            }
+            services.insert(entry::vip_key(*vip), service);
+            let (id, table_base, table_size, flags) = (0, 0, 0, 0);
+            let marker = abi::Service {
+                id,
+                table_base,
+                table_size,
+                flags,
+            };
+            services.insert(entry::marker(vip.address), marker);
+        }
+        assert_eq!(self.services, services);
+        assert_eq!(self.backs, image.backs);
+        assert_eq!(self.routes, image.routes);
+        assert_eq!(self.egress, image.egress);
+        assert_eq!(self.sources, image.sources);
+    }
+
+    /// Each backend of `fullnat` has sources, and only such as are wanted.
+    pub fn assert_sources(&self, image: &Image, wanted: &BTreeMap<Vip, Wanted>) {
+        for (vip, wanted) in wanted.iter().filter(|(_, wanted)| wanted.mode == Mode::Fullnat) {
+            for backend in &wanted.backends {
+                let entry = image.services[vip].backends[&backend.key].entry;
+                let first = usize::from(entry.source_first);
+                let has = &self.sources[first..first + usize::from(entry.source_count)];
+                let Some(hop) = backend.hop else { continue };
+                let wants = super::super::sources::of(wanted, hop);
+                assert!(!has.is_empty(), "{vip}: no source");
+                assert!(
+                    has.iter().all(|source| wants.contains(source)),
+                    "{vip}: {has:?} of {wants:?}"
+                );
+            }
+        }
+    }
+}
+
+fn assert_rested(seen: Option<&u64>, sweeps: u64, what: String) {
+    if let Some(seen) = seen {
+        assert!(
+            seen + REST <= sweeps,
+            "{what} was in use at sweep {seen} and is again at {sweeps}"
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! `decap`: unpacks what a balancer packed, and leaves everything else alone.
+
+use std::net::Ipv4Addr;
+
+use lb_common::maps::decap;
+use lb_tests::needs_bpf;
+use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, CLIENT, SERVICE, SOURCES, STRANGER, backend, vip};
+use lb_tests::packet::{Frame, World, assert_same, bad_checksum, pool, service};
+use lb_userspace::core::model::{Mode, Protocol};
+use lb_userspace::edge::dataplane::run::Verdict;
+use lb_userspace::edge::dataplane::single::Prefix;
+use lb_userspace::edge::dataplane::testing::Unpacker;
+
+/// The address that balancers send to.
+const HERE: Ipv4Addr = *backend(1).ip();
+
+/// Offsets in a frame.
+mod at {
+    pub const ETHERTYPE: usize = 12;
+    pub const OUTER: usize = 14;
+    pub const OUTER_LENGTH: usize = 16;
+    pub const OUTER_FRAGMENT: usize = 20;
+    pub const OUTER_PROTOCOL: usize = 23;
+    pub const INNER: usize = 34;
+    pub const INNER_LENGTH: usize = 36;
+}
+
+struct Row {
+    what: &'static str,
+    packet: Vec<u8>,
+    /// Index of the counter.
+    outcome: u32,
+    /// As it is passed on; `None`: it is not.
+    after: Option<Vec<u8>>,
+}
+
+/// A client's packet as it comes from the balancer.
+fn inner() -> Frame {
+    Frame::tcp(CLIENT, SERVICE)
+        .data(b"data")
+        .macs(BALANCER_MAC, BACKEND_MAC)
+}
+
+fn packed() -> Frame {
+    inner().in_tunnel(SOURCES[0], HERE)
+}
+
+fn patched(at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut packet = packed().bytes();
+    packet[at..at + bytes.len()].copy_from_slice(bytes);
+    packet
+}
+
+fn unpacked(what: &'static str, frame: Frame) -> Row {
+    let packet = frame.clone().in_tunnel(SOURCES[0], HERE).bytes();
+    let after = Some(frame.bytes());
+    let outcome = decap::UNPACKED;
+    Row {
+        what,
+        packet,
+        outcome,
+        after,
+    }
+}
+
+fn other(what: &'static str, packet: Vec<u8>) -> Row {
+    let after = Some(packet.clone());
+    let outcome = decap::OTHER;
+    Row {
+        what,
+        packet,
+        outcome,
+        after,
+    }
+}
+
+fn dropped(outcome: u32, what: &'static str, packet: Vec<u8>) -> Row {
+    let after = None;
+    Row {
+        what,
+        packet,
+        outcome,
+        after,
+    }
+}
+
+fn good() -> Vec<Row> {
+    let udp = Frame::udp(CLIENT, SERVICE)
+        .payload(b"question")
+        .macs(BALANCER_MAC, BACKEND_MAC);
+    vec![
+        unpacked("TCP", inner()),
+        unpacked("UDP", udp),
+        unpacked("options inside", inner().ip_options(&[1; 40])),
+        unpacked("filled up behind the packet", inner().padded(9)),
+        unpacked("full size", inner().payload(&[0x33; 1440])),
+        unpacked("congestion experienced", inner().dscp_and_ecn(46, 3)),
+    ]
+}
+
+fn others() -> Vec<Row> {
+    let elsewhere = inner().in_tunnel(SOURCES[0], *backend(2).ip());
+    let mut optioned = patched(at::OUTER, &[0x46]);
+    optioned.splice(at::INNER..at::INNER, [1, 1, 1, 1]);
+    vec![
+        other("no tunnel packet", Frame::tcp(CLIENT, backend(1)).syn().bytes()),
+        other("no IPv4", patched(at::ETHERTYPE, &[0x86, 0xdd])),
+        other("to another address", elsewhere.bytes()),
+        other("another protocol", patched(at::OUTER_PROTOCOL, &[47])),
+        other("options outside", optioned),
+        other("the first fragment", patched(at::OUTER_FRAGMENT, &[0x20, 0])),
+        other("a later fragment", patched(at::OUTER_FRAGMENT, &[0, 50])),
+        other("an Ethernet header alone", packed().bytes()[..14].to_vec()),
+        other("an outer header cut short", packed().bytes()[..33].to_vec()),
+    ]
+}
+
+fn bad() -> Vec<Row> {
+    let from_elsewhere = inner().in_tunnel(*STRANGER.ip(), HERE);
+    let length = |at, bytes: u16| patched(at, &bytes.to_be_bytes());
+    let malformed = |what, packet| dropped(decap::MALFORMED, what, packet);
+    vec![
+        dropped(decap::NOT_ALLOWED, "from elsewhere", from_elsewhere.bytes()),
+        malformed("IPv6 inside", patched(at::INNER, &[0x60])),
+        malformed("an inner header cut short", packed().bytes()[..at::INNER + 19].to_vec()),
+        malformed("nothing inside", packed().bytes()[..at::INNER].to_vec()),
+        malformed("more inside than the outer header says", length(at::INNER_LENGTH, 45)),
+        malformed("more than the frame", length(at::OUTER_LENGTH, 65)),
+        malformed("less than what is inside", length(at::OUTER_LENGTH, 63)),
+    ]
+}
+
+fn allowed() -> [Prefix; 1] {
+    [Prefix {
+        address: Ipv4Addr::new(10, 0, 0, 0),
+        length: 24,
+    }]
+}
+
+#[test]
+fn each_packet_has_its_outcome() {
+    needs_bpf!();
+    // Set up.
+    let mut unpacker = Unpacker::new(&[HERE], &allowed()).expect("decap loads");
+    let mut counted = [0; decap::COUNT];
+    // Make.
+    for row in good().into_iter().chain(others()).chain(bad()) {
+        // Check.
+        let (verdict, after) = unpacker.run(&row.packet).expect("the kernel runs it");
+        match &row.after {
+            Some(wanted) => {
+                assert_eq!(verdict, Verdict::Pass, "{}", row.what);
+                assert_same(row.what, after, wanted);
+            }
+            None => assert_eq!(verdict, Verdict::Drop, "{}", row.what),
+        }
+        counted[row.outcome as usize] += 1;
+        assert_eq!(unpacker.counters().expect("counters"), counted, "{}", row.what);
+    }
+}
+
+#[test]
+fn without_a_list_anybody_may_send() {
+    needs_bpf!();
+    // Make.
+    let packet = inner().in_tunnel(*STRANGER.ip(), HERE);
+    // Set up.
+    let mut unpacker = Unpacker::new(&[HERE], &[]).expect("decap loads");
+    // Check.
+    let (verdict, after) = unpacker.run(&packet.bytes()).expect("the kernel runs it");
+    assert_eq!(verdict, Verdict::Pass);
+    assert_same("unpacked", after, &inner().bytes());
+}
+
+#[test]
+fn each_listed_prefix_and_address_counts() {
+    needs_bpf!();
+    // Make: from and to, and whether that is unpacked.
+    let (near, far) = (Ipv4Addr::new(10, 0, 0, 200), Ipv4Addr::new(192, 168, 7, 1));
+    let rows = [
+        (near, HERE, decap::UNPACKED),
+        (near, SOURCES[1], decap::UNPACKED),
+        (far, HERE, decap::UNPACKED),
+        (Ipv4Addr::new(192, 168, 7, 2), HERE, decap::NOT_ALLOWED),
+        (Ipv4Addr::new(10, 0, 1, 0), HERE, decap::NOT_ALLOWED),
+        (near, *STRANGER.ip(), decap::OTHER),
+    ];
+    // Set up.
+    let [network] = allowed();
+    let host = Prefix {
+        address: far,
+        length: 32,
+    };
+    let mut unpacker = Unpacker::new(&[HERE, SOURCES[1]], &[network, host]).expect("decap loads");
+    let mut counted = [0; decap::COUNT];
+    for (from, to, outcome) in rows {
+        // Check.
+        unpacker
+            .run(&inner().in_tunnel(from, to).bytes())
+            .expect("the kernel runs it");
+        counted[outcome as usize] += 1;
+        assert_eq!(unpacker.counters().expect("counters"), counted, "{from} to {to}");
+    }
+}
+
+/// What the balancer packs, `decap` unpacks: the client's packet, its time to live one less.
+#[test]
+fn there_and_back_again() {
+    needs_bpf!();
+    // Make.
+    let tcp = || Frame::tcp(CLIENT, SERVICE);
+    let udp = || Frame::udp(CLIENT, SERVICE);
+    let packets = [
+        tcp().syn().tcp_options(&[2, 4, 5, 0xb4]),
+        tcp().data(b"odd"),
+        tcp().data(&[7; 1440]).dscp_and_ecn(34, 2),
+        tcp().ack().padded(6).ttl(2),
+        tcp().fin().ip_options(&[1; 8]),
+        udp().payload(b"question"),
+        udp().payload(b"question").without_checksum(),
+    ];
+    // Set up.
+    let mut world = World::default();
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        world.serve(&service(vip(protocol), Mode::Ipip, pool([backend(1)])));
+    }
+    let mut unpacker = Unpacker::new(&[HERE], &allowed()).expect("decap loads");
+    for packet in packets {
+        // Check.
+        let packed = world.sent("packed", &packet.bytes());
+        let (verdict, after) = unpacker.run(&packed).expect("the kernel runs it");
+        assert_eq!(verdict, Verdict::Pass);
+        let wanted = packet.forwarded().macs(BALANCER_MAC, BACKEND_MAC);
+        assert_same("unpacked", after, &wanted.bytes());
+        assert_eq!(bad_checksum(after), None);
+    }
+}
