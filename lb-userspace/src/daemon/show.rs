@@ -135,14 +135,14 @@ impl Owner {
             .map(|(backend, (hop, standing))| self.backend(service, placed, backend, hop, standing, &slots))
             .collect();
         let takes = backends.iter().filter(|backend| backend.out_because.is_none()).count();
-        // A new backend that waits for its first check is not in yet either.
-        let waiting = |backend: &&view::Backend| backend.health != Health::Up && backend.out_because.is_some();
-        let in_maintenance = |backend: &view::Backend| backend.state == model::AdminState::Maint;
-        let down = backends
-            .iter()
-            .filter(waiting)
-            .filter(|backend| !in_maintenance(backend))
-            .count();
+        // A backend that waits for its first check is not in yet either.
+        let is_checked = service.check.kind != CheckKind::None;
+        let is_out = |backend: &&view::Backend| match backend.health {
+            Health::Up => false,
+            Health::Down => true,
+            Health::Unknown => is_checked && backend.state != model::AdminState::Maint,
+        };
+        let down = backends.iter().filter(is_out).count();
         let state = match (takes, down) {
             (0, _) => "down",
             (_, 0) => "ok",
