@@ -138,9 +138,10 @@ impl Owner {
                 self.parts.config_ok = false;
                 tracing::error!("{error:#}; revision {} goes on", self.revision());
             }
-            Ok((document, warnings)) => {
-                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-                self.parts.config_ok = true;
+            Ok(read) => {
+                read.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                self.parts.config_ok = read.in_force;
+                let document = read.document;
                 let Ok((model, _)) = document.resolve() else { return };
                 if let Err(problem) = self.check_room(&model) {
                     tracing::error!("{}; revision {} goes on", problem.detail, self.revision());

@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cli::daemon::Options;
-use crate::edge::api::{self, UnixSocket};
+use crate::edge::api;
 use crate::edge::dataplane::janitor;
 use crate::edge::net::NetWatcher;
 use crate::edge::probe::{self, Prober};
@@ -46,7 +46,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
 
     let started = start::start(&options)?;
-    let socket = UnixSocket::bind(&started.socket, started.group.as_deref())?;
     let listener = match started.metrics {
         Some(address) => Some(api::bind_metrics(&address.to_string()).await?),
         None => None,
@@ -58,7 +57,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (orders, ordered) = std::sync::mpsc::channel();
 
     let watcher = NetWatcher::start(net_events)?;
-    let mut owner = started.into_owner(Prober::new(reports), watcher, orders)?;
+    let (mut owner, socket) = started.into_owner(Prober::new(reports), watcher, orders);
     let view = owner.janitor_view()?;
     janitor::spawn(view, owner.flow_timeouts(), ordered, sweeps).context("cannot start the janitor's thread")?;
     owner.begin(&options.attach).inspect_err(|_| owner.undo())?;

@@ -14,6 +14,7 @@ use crate::core::config::{self, Format, Severity};
 use crate::core::edit::{self, Document, Origin, Refusal};
 use crate::core::image::Image;
 use crate::core::model::{Model, SetBy};
+use crate::edge::api::UnixSocket;
 use crate::edge::dataplane::janitor::Order;
 use crate::edge::dataplane::{self, Dataplane};
 use crate::edge::net::NetWatcher;
@@ -23,12 +24,10 @@ use crate::edge::state::StateDir;
 /// Read where no configuration is named, if it is there.
 const DEFAULT_CONFIG: &str = "/etc/lb/lb.toml";
 const DEFAULT_SOCKET: &str = "/run/lb/lb.sock";
-const DEFAULT_GROUP: &str = "lb";
 
 /// Everything that was found.
 pub struct Started {
-    pub socket: PathBuf,
-    pub group: Option<String>,
+    pub socket: UnixSocket,
     pub metrics: Option<SocketAddr>,
     document: Document,
     model: Model,
@@ -53,9 +52,10 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
     let mut document = stored.clone().unwrap_or_else(Document::empty);
     if let Some(path) = &config {
         match read(path, &document) {
-            Ok((read, said)) => {
-                document = read;
-                warnings.extend(said);
+            Ok(read) => {
+                config_ok = read.in_force;
+                document = read.document;
+                warnings.extend(read.warnings);
             }
             Err(error) if stored.is_some() => {
                 config_ok = false;
@@ -76,6 +76,14 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
     if stored.as_ref() != Some(&document) {
         state.store(&document)?;
     }
+    let api = document.file.api.clone().unwrap_or_default();
+    let socket = options
+        .socket
+        .clone()
+        .or(api.socket.map(PathBuf::from))
+        .unwrap_or_else(|| DEFAULT_SOCKET.into());
+    // Before the maps: what another daemon serves is not to be touched.
+    let socket = UnixSocket::bind(&socket, api.group.as_deref())?;
     let (dataplane, image) = Dataplane::open(&dataplane::Options {
         pin_dir: Some(options.pin_dir.clone()),
         limits: model.node.limits,
@@ -83,15 +91,8 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
         features: 0,
         ports: None,
     })?;
-    let api = document.file.api.clone().unwrap_or_default();
-    let socket = options
-        .socket
-        .clone()
-        .or(api.socket.map(PathBuf::from))
-        .unwrap_or_else(|| DEFAULT_SOCKET.into());
     Ok(Started {
         socket,
-        group: Some(api.group.unwrap_or_else(|| DEFAULT_GROUP.into())),
         metrics: document.file.metrics_listen(),
         document,
         model,
@@ -105,8 +106,8 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
 }
 
 impl Started {
-    pub fn into_owner(self, prober: Prober, net: NetWatcher, orders: Sender<Order>) -> anyhow::Result<Owner> {
-        Ok(Owner::new(Parts {
+    pub fn into_owner(self, prober: Prober, net: NetWatcher, orders: Sender<Order>) -> (Owner, UnixSocket) {
+        let owner = Owner::new(Parts {
             document: self.document,
             model: self.model,
             state: self.state,
@@ -118,13 +119,23 @@ impl Started {
             prober,
             net,
             orders,
-        }))
+        });
+        (owner, self.socket)
     }
 }
 
-/// The document after reading a configuration file, if it says something new; with what should be known. Edits made through
+/// What came of reading a configuration file.
+pub struct Read {
+    pub document: Document,
+    /// What should be known.
+    pub warnings: Vec<String>,
+    /// Whether the document is what the file says.
+    pub in_force: bool,
+}
+
+/// The document after reading a configuration file, if it says something new. Edits made through
 /// the API since the file was last read are not dropped: then the document stays as it is, and that is said.
-pub fn read(path: &Path, document: &Document) -> anyhow::Result<(Document, Vec<String>)> {
+pub fn read(path: &Path, document: &Document) -> anyhow::Result<Read> {
     let name = path.to_string_lossy().into_owned();
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -135,7 +146,11 @@ pub fn read(path: &Path, document: &Document) -> anyhow::Result<(Document, Vec<S
     };
     let origin = Origin::new(name.clone(), &text);
     if !document.is_outdated_by(&origin) {
-        return Ok((document.clone(), Vec::new()));
+        return Ok(Read {
+            document: document.clone(),
+            warnings: Vec::new(),
+            in_force: true,
+        });
     }
     let who = SetBy {
         who: format!("file {name}"),
@@ -147,9 +162,18 @@ pub fn read(path: &Path, document: &Document) -> anyhow::Result<(Document, Vec<S
                 .warnings
                 .iter()
                 .filter(|finding| finding.severity == Severity::Warning);
-            Ok((outcome.document, said.map(ToString::to_string).collect()))
+            let warnings = said.map(ToString::to_string).collect();
+            Ok(Read {
+                document: outcome.document,
+                warnings,
+                in_force: true,
+            })
         }
         Err(Refusal::Invalid(findings)) => bail!("{}", config::render(&findings, &name, &text, false).trim_end()),
-        Err(refusal) => Ok((document.clone(), vec![refusal.to_string()])),
+        Err(refusal) => Ok(Read {
+            document: document.clone(),
+            warnings: vec![refusal.to_string()],
+            in_force: false,
+        }),
     }
 }

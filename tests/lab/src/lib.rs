@@ -21,13 +21,14 @@
 //! - [`lab`]: plans and builds a whole lab; [`layout`] are its addresses and cables
 //! - [`netns`], [`link`], [`process`]: what hosts are made of
 //! - [`client`], [`server`], [`balancer`]: what runs on them; [`pattern`] is the content that is sent about
-//! - [`scratch`]: the files of a lab, and clearing away what is left of others
+//! - [`scratch`]: the files of a lab, and clearing away what is left of others; [`interrupt`]: or of itself, when told to end
 //! - [`mod@skip`]: tests that cannot run here
 //! - [`bpffs`], [`program`]: what a lab needs of the machine
 
 pub mod balancer;
 pub mod bpffs;
 pub mod client;
+mod interrupt;
 pub mod lab;
 mod layout;
 mod link;
@@ -42,6 +43,7 @@ mod wait;
 
 pub use balancer::{Balancer, CliOutput};
 pub use client::{Client, Load, LoadReport};
+pub use interrupt::clear_when_interrupted;
 pub use lab::{Lab, Plan};
 pub use layout::{Layout, Mode, VIP};
 pub use netns::Netns;

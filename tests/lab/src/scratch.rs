@@ -67,14 +67,25 @@ pub fn clear_kept() {
 
 /// Clears away what is left of labs whose process is dead. What cannot be removed is being removed by another.
 fn clear(also_kept: bool) {
+    clear_where(|lab, owner| {
+        let is_alive = Path::new("/proc").join(owner.to_string()).exists();
+        !is_alive && (also_kept || !dir_of(lab).join(KEPT).exists())
+    });
+}
+
+/// Clears away the labs of this very process, which is about to end.
+pub(crate) fn clear_own() {
+    clear_where(|_, owner| owner == std::process::id());
+}
+
+fn clear_where(is_over: impl Fn(&str, u32) -> bool) {
     let places = [netns::DIRECTORY.into(), std::env::temp_dir(), bpffs::MOUNT_POINT.into()];
     let names: BTreeSet<String> = places.iter().flat_map(|place| names_in(place)).collect();
     for name in &names {
         let Some((lab, owner)) = lab_and_owner(name) else {
             continue;
         };
-        let is_alive = Path::new("/proc").join(owner.to_string()).exists();
-        if is_alive || (dir_of(lab).join(KEPT).exists() && !also_kept) {
+        if !is_over(lab, owner) {
             continue;
         }
         for namespace in names.iter().filter(|name| belongs_to(name, lab)) {

@@ -2,21 +2,25 @@
 //!
 //! # Layout
 //!
-//! - [`look`]: what the daemon says of itself; [`refused`]: what it refuses
+//! - [`look`]: what the daemon says of itself, [`fields`]: with which fields; [`refused`]: what it refuses
+//! - [`run`]: the command line, and what has to end by itself; [`ask`]: HTTP requests to the daemon
 //! - [`conversation`]: connections that exchange data until told to stop
 //! - [`digest`]: of downloads, by other programs than ours
 //! - [`download`]: one that goes as far as it is let; [`traffic`]: all that must not break, at once
 //! - [`echo`], [`ping`]: small services and clients beside HTTP
 //! - [`kernel`]: what the kernel holds of a data plane, as another program sees it
 
+pub mod ask;
 pub mod conversation;
 pub mod digest;
 pub mod download;
 pub mod echo;
+pub mod fields;
 pub mod kernel;
 pub mod look;
 pub mod ping;
 pub mod refused;
+pub mod run;
 pub mod traffic;
 
 use std::time::Duration;

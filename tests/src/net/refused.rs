@@ -60,7 +60,7 @@ pub fn one_line(text: &str, says: &[&str]) -> Result<()> {
 }
 
 /// The desired state, and its number.
-fn state(balancer: &Balancer) -> Result<(String, u64)> {
+pub fn state(balancer: &Balancer) -> Result<(String, u64)> {
     let revision = look::number(balancer, &["status"], "/revision")?;
     Ok((balancer.lb_ok(&["save"])?, revision))
 }

@@ -33,6 +33,7 @@ pub fn run(is_kept: bool) -> Result<()> {
     setup::for_running()?;
     build::dev()?;
     lb_lab::clear_kept();
+    lb_lab::clear_when_interrupted()?;
 
     let mut lab = shell::step("laying out the hosts", || build_lab(is_kept))?;
     let played = play(&mut lab);

@@ -65,8 +65,9 @@ pub fn a_server_dies(lab: &mut Lab) -> Result<()> {
 
     let victim = lab.servers.get_mut(1).context("there is a second server")?;
     let name = victim.name().to_owned();
-    victim.kill9()?;
+    // Taken first: what it was answering when it died failed because of that.
     let killed = Instant::now();
+    victim.kill9()?;
     let quiet = || {
         let trouble = running.so_far().last_failure_after(killed);
         let since = killed.elapsed() - trouble.unwrap_or_default();

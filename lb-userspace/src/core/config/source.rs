@@ -36,7 +36,10 @@ pub fn read(text: &str, format: Format) -> Result<(Value, Places), Vec<Finding>>
 fn read_toml(text: &str) -> Result<(Value, Places), Vec<Finding>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(errors.iter().map(|error| syntax_error(text, error)).collect());
+        let mut findings: Vec<Finding> = errors.iter().map(|error| syntax_error(text, error)).collect();
+        // What follows the first on a line comes of it.
+        findings.dedup_by_key(|finding| finding.place.map(|place| place.line));
+        return Err(findings);
     }
     let mut places = Places {
         text: text.to_owned(),

@@ -15,6 +15,9 @@ use super::ApiError;
 /// Read and write for owner and group.
 const SOCKET_MODE: u32 = 0o660;
 
+/// Who may use the socket where the configuration names no group.
+const DEFAULT_GROUP: &str = "lb";
+
 /// A socket that listens.
 #[derive(Debug)]
 pub struct UnixSocket {
@@ -31,7 +34,7 @@ pub(super) struct SocketFile {
 
 impl UnixSocket {
     /// Listens at `path`, whose directory is made where it is missing. A socket that nobody listens at is replaced. Whoever
-    /// is in `group` may use it, where there is such a group.
+    /// is in `group` may use it, where there is such a group; `None`: the group `lb`.
     pub fn bind(path: &Path, group: Option<&str>) -> Result<Self, ApiError> {
         let failed = |action| {
             let path = path.to_owned();
@@ -43,8 +46,9 @@ impl UnixSocket {
         make_room(path)?;
         let listener = UnixListener::bind(path).map_err(failed("listen at"))?;
         fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed("set the rights of"))?;
-        if let Some(group) = group {
-            give_to(path, group);
+        match group {
+            Some(group) => give_to(path, group, true),
+            None => give_to(path, DEFAULT_GROUP, false),
         }
         let inode = fs::metadata(path).map_err(failed("look at"))?.ino();
         Ok(Self {
@@ -93,13 +97,15 @@ fn make_room(path: &Path) -> Result<(), ApiError> {
     }
 }
 
-/// Lets a group use the socket. Where there is no such group, only the owner's own group can.
-fn give_to(path: &Path, group: &str) {
+/// Lets a group use the socket. Where there is no such group, only the owner's own group can; worth a word if somebody `asked`.
+fn give_to(path: &Path, group: &str, asked: bool) {
     let number = fs::read_to_string("/etc/group")
         .ok()
         .and_then(|groups| number_of(&groups, group));
     let Some(number) = number else {
-        tracing::warn!("there is no group {group}: only root may use {}", path.display());
+        if asked {
+            tracing::warn!("there is no group {group}: only root may use {}", path.display());
+        }
         return;
     };
     if let Err(error) = chown(path, None, Some(number)) {

@@ -24,7 +24,8 @@ pub struct Pinned {
 pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
     let path = dir.join(maps::META);
     if !path.exists() {
-        clear(dir)?;
+        // Nothing of it is in use: a data plane is complete before its first link is pinned.
+        bpffs::clear(dir)?;
         return Ok(None);
     }
     let map = open(dir, maps::META)?;
@@ -35,7 +36,7 @@ pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
     match meta.abi_version {
         ABI_VERSION => {}
         0 => {
-            clear(dir)?;
+            bpffs::clear(dir)?;
             return Ok(None);
         }
         found => {
@@ -62,12 +63,6 @@ pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
         sources: entries(maps::PORTS)? / PORTS_PER_SOURCE,
     };
     Ok(Some(Pinned { limits, meta }))
-}
-
-/// Nothing of it is in use: a data plane is complete before its first link is pinned.
-fn clear(dir: &Path) -> Result<(), DataplaneError> {
-    bpffs::remove(dir)?;
-    bpffs::prepare(dir)
 }
 
 fn open(dir: &Path, name: &str) -> Result<Map, DataplaneError> {

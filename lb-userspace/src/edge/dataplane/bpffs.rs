@@ -1,6 +1,6 @@
 //! The directory of pins.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -27,12 +27,40 @@ pub fn prepare(dir: &Path) -> Result<(), DataplaneError> {
     Ok(())
 }
 
-/// Removes `dir` with everything pinned in it.
+/// The right to write what is pinned in `dir`, for one process at a time. Ends with the file.
+pub fn lock(dir: &Path) -> Result<File, DataplaneError> {
+    let file = File::open(dir).map_err(|error| DataplaneError::pin(dir, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DataplaneError::pin(
+            dir,
+            "in use by another lb daemon; stop it, or name another directory with --pin-dir",
+        )),
+        Err(TryLockError::Error(error)) => Err(DataplaneError::pin(dir, error)),
+    }
+}
+
+/// Removes everything pinned in `dir`, not `dir` itself.
+pub fn clear(dir: &Path) -> Result<(), DataplaneError> {
+    let failed = |error| DataplaneError::pin(dir, error);
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_file() {
+            fs::remove_file(entry.path()).map_err(|error| DataplaneError::pin(entry.path(), error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes everything pinned in `dir`, and `dir` itself unless somebody else's directory is in it.
 pub fn remove(dir: &Path) -> Result<(), DataplaneError> {
-    match fs::remove_dir_all(dir) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(DataplaneError::pin(dir, error)),
+    if !dir.exists() {
+        return Ok(());
+    }
+    clear(dir)?;
+    match fs::remove_dir(dir) {
+        Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(DataplaneError::pin(dir, error)),
+        _ => Ok(()),
     }
 }
 

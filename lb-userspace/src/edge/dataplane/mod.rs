@@ -66,6 +66,8 @@ pub struct Dataplane {
     limits: Limits,
     pin_dir: Option<PathBuf>,
     adopted: bool,
+    /// Keeps other daemons off the pinned maps.
+    lock: Option<std::fs::File>,
 }
 
 impl Dataplane {
@@ -75,13 +77,26 @@ impl Dataplane {
     ///
     /// No permission; a pinned data plane of another ABI version, which is left as it is; a kernel that refuses the program.
     pub fn open(options: &Options) -> Result<(Self, Image), DataplaneError> {
-        let pinned = match &options.pin_dir {
-            Some(dir) => {
-                bpffs::prepare(dir)?;
-                adopt::pinned(dir)?
-            }
-            None => None,
+        let Some(dir) = &options.pin_dir else {
+            return Self::load(options, None, None);
         };
+        bpffs::prepare(dir)?;
+        let lock = bpffs::lock(dir)?;
+        let pinned = adopt::pinned(dir)?;
+        let adopted = pinned.is_some();
+        Self::load(options, pinned, Some(lock)).inspect_err(|_| {
+            if !adopted {
+                // Half a data plane is of no use to anybody; that it cannot be removed either is not the error to tell.
+                let _ = bpffs::remove(dir);
+            }
+        })
+    }
+
+    fn load(
+        options: &Options,
+        pinned: Option<adopt::Pinned>,
+        lock: Option<std::fs::File>,
+    ) -> Result<(Self, Image), DataplaneError> {
         let adopted = pinned.is_some();
         let (limits, meta) = match pinned {
             Some(there) => (there.limits, there.meta),
@@ -117,6 +132,7 @@ impl Dataplane {
                 limits,
                 pin_dir,
                 adopted,
+                lock,
             },
             image,
         ))
@@ -168,8 +184,8 @@ impl Dataplane {
     ///
     /// There is no such interface, its driver has no native XDP, another program is attached, or no permission.
     pub fn attach(&mut self, interface: &str, xdp: crate::core::model::XdpMode) -> Result<Attached, DataplaneError> {
-        if let Some(dir) = self.pin_dir.as_deref() {
-            self.pin(dir)?;
+        if let Some(dir) = self.pin_dir.clone() {
+            self.pin(&dir)?;
         }
         self.links.attach(
             self.pin_dir.as_deref(),
@@ -187,6 +203,7 @@ impl Dataplane {
     /// Detaches from everything and removes every pin. The maps live on in this process alone.
     pub fn remove(&mut self) -> Result<(), DataplaneError> {
         self.links.detach_all()?;
+        self.lock = None;
         match &self.pin_dir {
             Some(dir) => bpffs::remove(dir),
             None => Ok(()),
@@ -194,8 +211,11 @@ impl Dataplane {
     }
 
     /// Pins the maps again after [`Dataplane::remove`]; does nothing where they are pinned.
-    fn pin(&self, dir: &Path) -> Result<(), DataplaneError> {
-        bpffs::prepare(dir)?;
+    fn pin(&mut self, dir: &Path) -> Result<(), DataplaneError> {
+        if self.lock.is_none() {
+            bpffs::prepare(dir)?;
+            self.lock = Some(bpffs::lock(dir)?);
+        }
         for name in maps::BALANCER {
             let path = dir.join(name);
             if !path.exists()
