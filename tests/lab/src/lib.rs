@@ -22,12 +22,14 @@
 //! - [`netns`], [`link`], [`process`]: what hosts are made of
 //! - [`client`], [`server`], [`balancer`]: what runs on them; [`pattern`] is the content that is sent about
 //! - [`scratch`]: the files of a lab, and clearing away what is left of others
+//! - [`interrupt`]: ending in good order when a signal asks for it
 //! - [`mod@skip`]: tests that cannot run here
 //! - [`bpffs`], [`program`]: what a lab needs of the machine
 
 pub mod balancer;
 pub mod bpffs;
 pub mod client;
+pub mod interrupt;
 pub mod lab;
 mod layout;
 mod link;
