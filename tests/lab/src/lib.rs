@@ -47,7 +47,7 @@ pub use client::{Client, Load, LoadReport};
 pub use lab::{Lab, Plan};
 pub use layout::{Layout, Mode, VIP};
 pub use netns::Netns;
-pub use scratch::clear_kept;
+pub use scratch::{clear_kept, what_is_left};
 pub use server::{Server, ServerKind};
 pub use skip::{Skipped, is_full, is_root, skip};
 pub use wait::wait_until;
