@@ -225,6 +225,11 @@ impl Lab {
         self.plan.layout.balancer()
     }
 
+    /// The balancer's interfaces, to all of which it attaches.
+    pub fn balancer_devices(&self) -> &'static [&'static str] {
+        self.plan.layout.balancer_devices()
+    }
+
     /// Where clients connect.
     pub fn vip(&self) -> SocketAddrV4 {
         SocketAddrV4::new(VIP, SERVICE_PORT)
