@@ -143,7 +143,7 @@ fn udp(plan: Plan) -> Result<()> {
         );
         lab.balancer.lb_ok(&["backend", "add", &name, &address])?;
     }
-    look::wait_for(&lab.balancer, "echo", "all take flows", |shown| shown["state"] == "ok")?;
+    look::wait_until_all_take_flows(&lab.balancer, "echo")?;
 
     let target = SocketAddr::from((VIP, 53));
     let mut per_server = BTreeMap::<String, usize>::new();

@@ -80,7 +80,7 @@ pub struct Service {
     pub table_size: u32,
     pub when_all_down: String,
     pub check: String,
-    /// `ok`, `degraded` (some backend is down) or `down` (nobody takes packets).
+    /// `ok`, `degraded` (some backend is down or not checked yet) or `down` (nobody takes packets).
     pub state: String,
     pub counters: ServiceCounters,
     pub backends: Vec<Backend>,

@@ -40,6 +40,10 @@ impl Owner {
                 for (target, state) in &hops {
                     match state {
                         Ok(hop) => tracing::debug!("next hop of {}: {hop:?}", target.address),
+                        // A new one is not known at first: its neighbour is being asked for at this moment.
+                        Err(why) if self.observed.is_new(target) => {
+                            tracing::debug!("next hop of {}: {why}", target.address);
+                        }
                         Err(why) => tracing::warn!("next hop of {}: {why}", target.address),
                     }
                 }

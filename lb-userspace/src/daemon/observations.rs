@@ -196,6 +196,11 @@ impl Observations {
         Some(std::mem::replace(&mut checked.health, report.health))
     }
 
+    /// Whether nothing was said of this next hop yet.
+    pub fn is_new(&self, target: &HopTarget) -> bool {
+        !self.hops.contains_key(target)
+    }
+
     /// Takes note of next hops.
     pub fn on_hops(&mut self, hops: HashMap<HopTarget, HopState>) {
         for (target, hop) in hops {

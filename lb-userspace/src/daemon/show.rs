@@ -135,7 +135,14 @@ impl Owner {
             .map(|(backend, (hop, standing))| self.backend(service, placed, backend, hop, standing, &slots))
             .collect();
         let takes = backends.iter().filter(|backend| backend.out_because.is_none()).count();
-        let down = backends.iter().filter(|backend| backend.health == Health::Down).count();
+        // A backend that waits for its first check is not in yet either.
+        let is_checked = service.check.kind != CheckKind::None;
+        let is_out = |backend: &&view::Backend| match backend.health {
+            Health::Up => false,
+            Health::Down => true,
+            Health::Unknown => is_checked && backend.state != model::AdminState::Maint,
+        };
+        let down = backends.iter().filter(is_out).count();
         let state = match (takes, down) {
             (0, _) => "down",
             (_, 0) => "ok",

@@ -42,6 +42,14 @@ pub fn wait_for_health(balancer: &Balancer, backend: &str, health: &str) -> Resu
     })
 }
 
+/// Waits until every backend of a service takes flows. A service is `ok` before that: with one that does, and none down.
+pub fn wait_until_all_take_flows(balancer: &Balancer, service: &str) -> Result<Value> {
+    wait_for(balancer, service, "all take flows", |shown| {
+        let backends = shown["backends"].as_array();
+        backends.is_some_and(|backends| backends.iter().all(|backend| backend["out_because"].is_null()))
+    })
+}
+
 /// Waits for a line in the daemon's log, after the first `from` bytes of it.
 pub fn wait_for_line(balancer: &Balancer, from: usize, what: &str) -> Result<String> {
     let waited = wait_until(&format!("the daemon's log says `{what}`"), PATIENCE, || {
