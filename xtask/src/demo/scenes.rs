@@ -89,7 +89,7 @@ pub fn nothing_is_left(lab: &mut Lab) -> Result<String> {
     let left = std::fs::read_dir(pins).map_or(0, Iterator::count);
     ensure!(left == 0, "{left} pins are left in {}", pins.display());
     say_apart("The daemon has ended. No interface holds a program, and nothing is pinned any more.");
-    Ok("`lb detach --all` left no program, no map and no pin".to_owned())
+    Ok("`lb detach --all`: no interface holds a program, and nothing is pinned".to_owned())
 }
 
 pub fn none_failed(report: &LoadReport) -> Result<()> {
