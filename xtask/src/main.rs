@@ -30,7 +30,8 @@ usage: cargo xtask VERB
   build [--release]         build lb (with --release: the one file to ship) and print where it is
   check                     format, lints, documentation and house rules
   test [--full] [FILTER]    run every test that this machine can run (with --full: also the long ones)
-  demo [--keep]             show it all with real traffic (with --keep: leave it standing)";
+  demo [--keep]             show it all with real traffic (with --keep: leave it standing)
+  demo --clear              remove what --keep has left";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         },
         ["demo"] => demo::run(false).map(|()| true),
         ["demo", "--keep"] => demo::run(true).map(|()| true),
+        ["demo", "--clear"] => demo::clear().map(|()| true),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(true)
@@ -57,9 +59,16 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
+}
+
+/// A shell expects 128 and the signal's number of what a signal has ended.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let interrupted = error.downcast_ref::<lb_lab::interrupt::Interrupted>();
+    let code = interrupted.and_then(|by| u8::try_from(128 + by.0).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 fn wrong_usage() -> ExitCode {

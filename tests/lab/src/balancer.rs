@@ -110,15 +110,22 @@ impl Balancer {
         self.run_daemon()
     }
 
+    /// The command, without the leading `lb`, by which the daemon is started.
+    pub fn daemon_command(&self) -> Vec<String> {
+        let config = self.config().display().to_string();
+        let mut command = vec!["daemon".to_owned(), "--config".to_owned(), config];
+        if self.is_attached_by_flag {
+            let attach = |device: &&str| ["--attach".to_owned(), (*device).to_owned()];
+            command.extend(self.devices.iter().flat_map(attach));
+        }
+        command
+    }
+
     fn run_daemon(&mut self) -> Result<()> {
         ensure!(self.daemon.is_none(), "the daemon runs already");
         let mut command = self.command()?;
-        command.arg("daemon").arg("--config").arg(self.config());
-        if self.is_attached_by_flag {
-            for device in self.devices {
-                command.args(["--attach", device]);
-            }
-        }
+        command.args(self.daemon_command());
+        let said_before = self.log().len();
         let log = File::options().create(true).append(true).open(self.log_file())?;
         command.stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
         self.was_started = true;
@@ -131,7 +138,18 @@ impl Balancer {
             }
             Ok(answers(&socket).then_some(()))
         });
-        ready.with_context(|| format!("lb daemon said:\n{}", self.log()))
+        if ready.is_err() {
+            // One that does not answer cannot be asked to take anything down.
+            self.daemon = None;
+        }
+        ready.with_context(|| {
+            let log = self.log();
+            let said = log.get(said_before..).unwrap_or_default().trim();
+            match said.is_empty() {
+                true => "lb daemon said nothing".to_owned(),
+                false => format!("lb daemon said `{said}`"),
+            }
+        })
     }
 
     /// Runs the command line; what it says, however it ends.
@@ -180,6 +198,15 @@ impl Balancer {
     /// The daemon's process id, while it runs.
     pub fn daemon_id(&self) -> Option<u32> {
         self.daemon.as_ref().map(Process::id)
+    }
+
+    /// The interfaces of its namespace that hold an XDP program, as iproute2 sees them.
+    pub fn interfaces_with_xdp(&self) -> Result<Vec<String>> {
+        let mut show = self.netns.command(program::ip()?)?;
+        let lines = program::output(show.args(["-oneline", "link", "show"]))?;
+        let with_xdp = lines.lines().filter(|line| line.contains("xdp"));
+        let name = |line: &str| line.split([':', '@']).nth(1).unwrap_or(line).trim().to_owned();
+        Ok(with_xdp.map(name).collect())
     }
 
     /// What the daemon said so far.

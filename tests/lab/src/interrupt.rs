@@ -1,40 +1,90 @@
-//! Clearing away when somebody has had enough: SIGINT and SIGTERM.
+//! Being asked to end, by ^C, by SIGTERM, or by a terminal that goes away.
+//!
+//! From [`catch`] on such a signal no longer kills this process. Whatever waits in this crate gives up with
+//! [`Interrupted`] instead, so that its callers return, and what they hold is taken down as it is dropped.
 
-use std::io::{PipeReader, PipeWriter, Read as _};
-use std::os::fd::AsRawFd as _;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
-use crate::scratch;
+const SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-/// Where the handler says that a signal came.
-static WAKE: AtomicI32 = AtomicI32::new(-1);
+/// The signal that came first, or 0.
+static CAUGHT: AtomicI32 = AtomicI32::new(0);
 
-/// From now on SIGINT and SIGTERM remove the labs of this process, even kept ones, and end it with exit code 130. Programs that
-/// it starts are not concerned.
-pub fn clear_when_interrupted() -> Result<()> {
-    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    WAKE.store(writer.as_raw_fd(), Ordering::Relaxed);
-    std::thread::spawn(move || wait(reader, writer));
-    for signal in [libc::SIGINT, libc::SIGTERM] {
-        let handler = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
-        // SAFETY: the handler only calls write(2), which may be called in one.
-        let before = unsafe { libc::signal(signal, handler) };
-        ensure!(before != libc::SIG_ERR, "cannot handle signal {signal}");
+/// Whether what waits still gives up.
+static IS_HEEDED: AtomicBool = AtomicBool::new(true);
+
+/// This process was asked to end, by the signal of that number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted(pub i32);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            libc::SIGINT => "SIGINT",
+            libc::SIGTERM => "SIGTERM",
+            libc::SIGHUP => "SIGHUP",
+            other => return write!(f, "interrupted by signal {other}"),
+        };
+        write!(f, "interrupted by {name}")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Catches the signals from now on. Processes that are started get them as ever.
+pub fn catch() -> Result<()> {
+    for signal in SIGNALS {
+        // SAFETY: all zeroes is a sigaction with the default action, an empty mask and no flags.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = note as *const () as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        // SAFETY: the action is valid, and its handler does nothing but write to an atomic, which a handler may.
+        let result = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+        ensure!(
+            result == 0,
+            "catching signal {signal}: {}",
+            std::io::Error::last_os_error()
+        );
     }
     Ok(())
 }
 
-extern "C" fn note(_: libc::c_int) {
-    // SAFETY: one byte of a static, to a pipe that stays open as long as the process lives.
-    unsafe { libc::write(WAKE.load(Ordering::Relaxed), c"!".as_ptr().cast(), 1) };
+extern "C" fn note(signal: libc::c_int) {
+    // Only the first counts.
+    let _ = CAUGHT.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
 }
 
-fn wait(mut reader: PipeReader, _writer: PipeWriter) {
-    if reader.read_exact(&mut [0]).is_ok() {
-        eprintln!("\ninterrupted; clearing away");
-        scratch::clear_own();
-        std::process::exit(130);
+/// The signal that came, if one did.
+pub fn caught() -> Option<Interrupted> {
+    match CAUGHT.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some(Interrupted(signal)),
+    }
+}
+
+/// From now on nothing gives up any more: what takes things down has to wait for them too.
+pub fn heed_no_more() {
+    IS_HEEDED.store(false, Ordering::Relaxed);
+}
+
+/// An error when a signal has come.
+pub(crate) fn check() -> Result<(), Interrupted> {
+    match caught() {
+        Some(interrupted) if IS_HEEDED.load(Ordering::Relaxed) => Err(interrupted),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names() {
+        assert_eq!(Interrupted(libc::SIGINT).to_string(), "interrupted by SIGINT");
+        assert_eq!(Interrupted(99).to_string(), "interrupted by signal 99");
     }
 }

@@ -11,7 +11,7 @@ use crate::balancer::Balancer;
 use crate::client::Client;
 use crate::layout::{Cabling, Hosts, Layout, Mode, VIP};
 use crate::netns::Netns;
-use crate::scratch::Scratch;
+use crate::scratch::{self, Scratch};
 use crate::server::{Content, Server, ServerKind};
 use crate::wait::wait_until;
 use crate::{bpffs, is_root, program};
@@ -87,6 +87,16 @@ impl Plan {
         ensure!(is_root(), "network namespaces need root");
         bpffs::mount()?;
         let scratch = Scratch::new(self.is_kept)?;
+        let name = scratch.name().to_owned();
+        let lab = self.build_in(scratch);
+        if lab.is_err() {
+            // What is meant to be kept does not go by itself, and half a lab is of no use.
+            scratch::remove(&name);
+        }
+        lab
+    }
+
+    fn build_in(self, scratch: Scratch) -> Result<Lab> {
         let host = |role: &str| self.host(scratch.name(), role);
         let (fabric, client, balancer) = (host("fabric")?, host("client")?, host("balancer")?);
         let numbers = 1..=self.servers;
@@ -193,6 +203,13 @@ impl Lab {
         self.scratch.name()
     }
 
+    /// Takes it down, though it was planned to be kept.
+    pub fn remove(self) {
+        let name = self.name().to_owned();
+        drop(self);
+        scratch::remove(&name);
+    }
+
     /// The namespace of the bridge.
     pub fn fabric(&self) -> &Netns {
         &self.fabric
@@ -206,6 +223,11 @@ impl Lab {
     /// The balancer's address towards the client.
     pub fn balancer_address(&self) -> Ipv4Addr {
         self.plan.layout.balancer()
+    }
+
+    /// The balancer's interfaces, to all of which it attaches.
+    pub fn balancer_devices(&self) -> &'static [&'static str] {
+        self.plan.layout.balancer_devices()
     }
 
     /// Where clients connect.

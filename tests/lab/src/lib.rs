@@ -21,14 +21,15 @@
 //! - [`lab`]: plans and builds a whole lab; [`layout`] are its addresses and cables
 //! - [`netns`], [`link`], [`process`]: what hosts are made of
 //! - [`client`], [`server`], [`balancer`]: what runs on them; [`pattern`] is the content that is sent about
-//! - [`scratch`]: the files of a lab, and clearing away what is left of others; [`interrupt`]: or of itself, when told to end
+//! - [`scratch`]: the files of a lab, and clearing away what is left of others
+//! - [`interrupt`]: ending in good order when a signal asks for it
 //! - [`mod@skip`]: tests that cannot run here
 //! - [`bpffs`], [`program`]: what a lab needs of the machine
 
 pub mod balancer;
 pub mod bpffs;
 pub mod client;
-mod interrupt;
+pub mod interrupt;
 pub mod lab;
 mod layout;
 mod link;
@@ -43,11 +44,10 @@ mod wait;
 
 pub use balancer::{Balancer, CliOutput};
 pub use client::{Client, Load, LoadReport};
-pub use interrupt::clear_when_interrupted;
 pub use lab::{Lab, Plan};
 pub use layout::{Layout, Mode, VIP};
 pub use netns::Netns;
-pub use scratch::clear_kept;
+pub use scratch::{clear_kept, what_is_left};
 pub use server::{Server, ServerKind};
 pub use skip::{Skipped, is_full, is_root, skip};
 pub use wait::wait_until;

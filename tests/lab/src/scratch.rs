@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
@@ -60,40 +61,55 @@ impl Drop for Scratch {
     }
 }
 
-/// Clears away the labs that were left standing on purpose, whose process has ended.
-pub fn clear_kept() {
-    clear(true);
+/// Clears away the labs that were left standing on purpose, whose process has ended; their names.
+pub fn clear_kept() -> Vec<String> {
+    clear(true)
 }
 
-/// Clears away what is left of labs whose process is dead. What cannot be removed is being removed by another.
-fn clear(also_kept: bool) {
-    clear_where(|lab, owner| {
+/// Clears away what is left of labs whose process is dead; their names.
+fn clear(also_kept: bool) -> Vec<String> {
+    let names = places().iter().flat_map(|place| names_in(place)).collect::<Vec<_>>();
+    let labs: BTreeSet<_> = names.iter().filter_map(|name| lab_and_owner(name)).collect();
+    let is_to_go = |(lab, owner): &(&str, u32)| {
         let is_alive = Path::new("/proc").join(owner.to_string()).exists();
         !is_alive && (also_kept || !dir_of(lab).join(KEPT).exists())
-    });
-}
-
-/// Clears away the labs of this very process, which is about to end.
-pub(crate) fn clear_own() {
-    clear_where(|_, owner| owner == std::process::id());
-}
-
-fn clear_where(is_over: impl Fn(&str, u32) -> bool) {
-    let places = [netns::DIRECTORY.into(), std::env::temp_dir(), bpffs::MOUNT_POINT.into()];
-    let names: BTreeSet<String> = places.iter().flat_map(|place| names_in(place)).collect();
-    for name in &names {
-        let Some((lab, owner)) = lab_and_owner(name) else {
-            continue;
-        };
-        if !is_over(lab, owner) {
-            continue;
-        }
-        for namespace in names.iter().filter(|name| belongs_to(name, lab)) {
-            kill_all_in(&netns::path_of(namespace));
-            netns::remove(namespace);
-        }
-        remove_files(lab);
+    };
+    let labs: Vec<String> = labs
+        .into_iter()
+        .filter(is_to_go)
+        .map(|(lab, _)| lab.to_owned())
+        .collect();
+    for lab in &labs {
+        remove(lab);
     }
+    labs
+}
+
+/// Removes whatever has the lab's name, and kills what runs in its namespaces. What cannot be removed is being removed
+/// by another.
+pub fn remove(lab: &str) {
+    for namespace in names_in(Path::new(netns::DIRECTORY)) {
+        if belongs_to(&namespace, lab) {
+            kill_all_in(&netns::path_of(&namespace));
+            netns::remove(&namespace);
+        }
+    }
+    remove_files(lab);
+}
+
+/// What there still is by the name of a lab: namespaces, files and pins.
+pub fn what_is_left(lab: &str) -> Vec<PathBuf> {
+    let named = |place: &PathBuf| {
+        let names = names_in(place).into_iter();
+        let names = names.filter(|name| belongs_to(name, lab));
+        names.map(|name| place.join(name)).collect::<Vec<_>>()
+    };
+    places().iter().flat_map(named).collect()
+}
+
+/// Where a lab leaves something by its name.
+fn places() -> [PathBuf; 3] {
+    [netns::DIRECTORY.into(), std::env::temp_dir(), bpffs::MOUNT_POINT.into()]
 }
 
 fn belongs_to(name: &str, lab: &str) -> bool {
@@ -130,21 +146,32 @@ fn lab_and_owner(name: &str) -> Option<(&str, u32)> {
     Some((lab, owner.parse().ok()?))
 }
 
-/// Kills every process in the namespace that is bound to `path`.
+/// Kills every process in the namespace that is bound to `path`, and gives them a second to be gone.
 fn kill_all_in(path: &Path) {
-    let Ok(namespace) = std::fs::metadata(path) else {
-        return;
-    };
-    for id in names_in(Path::new("/proc")) {
-        let Some(pid) = id.parse().ok().and_then(Pid::from_raw) else {
-            continue;
-        };
-        let theirs = std::fs::metadata(format!("/proc/{id}/ns/net"));
-        if theirs.is_ok_and(|theirs| (theirs.dev(), theirs.ino()) == (namespace.dev(), namespace.ino())) {
-            // It may have ended since.
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
+    for _ in 0..200 {
+        let processes = processes_in(path);
+        if processes.is_empty() {
+            return;
         }
+        for process in processes {
+            // It may have ended since.
+            let _ = rustix::process::kill_process(process, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The processes in the namespace that is bound to `path`; those that have ended are in none.
+fn processes_in(path: &Path) -> Vec<Pid> {
+    let Ok(namespace) = std::fs::metadata(path) else {
+        return Vec::new();
+    };
+    let is_in = |id: &String| {
+        let theirs = std::fs::metadata(format!("/proc/{id}/ns/net"));
+        theirs.is_ok_and(|theirs| (theirs.dev(), theirs.ino()) == (namespace.dev(), namespace.ino()))
+    };
+    let ids = names_in(Path::new("/proc")).into_iter().filter(is_in);
+    ids.filter_map(|id| id.parse().ok().and_then(Pid::from_raw)).collect()
 }
 
 #[cfg(test)]
@@ -176,8 +203,10 @@ mod tests {
         clear(false);
         assert!(left.path().exists(), "it was kept on purpose");
         std::fs::remove_file(dir_of(&lab).join(KEPT))?;
+        assert_eq!(what_is_left(&lab).len(), 2);
         clear(false);
         assert!(!left.path().exists() && !dir_of(&lab).exists());
+        assert!(what_is_left(&lab).is_empty());
         assert!(!sleep.wait()?.success());
         Ok(())
     }

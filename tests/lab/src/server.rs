@@ -128,7 +128,10 @@ impl Server {
         let ready = self.netns.run(|| wait_for_ports(process, ports));
         ready.with_context(|| {
             let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-            format!("starting {}: {}", self.name, log.trim())
+            match log.trim() {
+                "" => format!("starting {}, which said nothing", self.name),
+                said => format!("starting {}, which said `{said}`", self.name),
+            }
         })
     }
 

@@ -4,16 +4,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::interrupt;
+
 /// How long something that is waited for is left alone between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Looks until `is_so` finds something, or fails, or `limit` is over; returns what it found.
+/// Looks until `is_so` finds something, or fails, or `limit` is over, or a signal ends it; returns what it found.
 pub fn wait_until<T>(what: &str, limit: Duration, mut is_so: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = is_so().with_context(|| format!("waiting until {what}"))? {
             return Ok(found);
         }
+        interrupt::check()?;
         if Instant::now() >= deadline {
             bail!("waited {:.1} s until {what}, in vain", limit.as_secs_f64());
         }

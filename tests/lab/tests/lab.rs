@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lb_lab::client::Load;
 use lb_lab::server::Content;
-use lb_lab::{Lab, Layout, Mode, Plan, ServerKind, needs, needs_root, program, wait_until};
+use lb_lab::{Lab, Layout, Mode, Plan, ServerKind, needs, needs_root, program, wait_until, what_is_left};
 
 const BIG_BYTES: u64 = 3_000_001;
 
@@ -92,12 +92,21 @@ fn nothing_is_left_of_a_lab() -> Result<()> {
     let lab = lab(ServerKind::Embedded)?;
     let name = lab.name().to_owned();
     assert!(lab.client.netns().path().exists());
+    // A namespace for each host and the bridge, and directories for files and pins.
+    assert_eq!(what_is_left(&name).len(), 5 + 2);
     drop(lab);
-    for dir in ["/run/netns", "/sys/fs/bpf", &std::env::temp_dir().to_string_lossy()] {
-        for entry in std::fs::read_dir(dir)? {
-            let left = entry?.file_name().to_string_lossy().into_owned();
-            assert!(!left.starts_with(&format!("{name}-")) && left != name, "{dir}/{left}");
-        }
-    }
+    assert!(what_is_left(&name).is_empty(), "{:?}", what_is_left(&name));
+    Ok(())
+}
+
+#[test]
+fn a_lab_that_is_kept_goes_when_it_is_removed() -> Result<()> {
+    needs_root!();
+    needs!(program::ip().is_ok(), "needs iproute2");
+    let plan = Plan::for_mode(Mode::Fullnat).server_kind(ServerKind::Embedded);
+    let lab = plan.servers(1).without_programs().kept().build()?;
+    let name = lab.name().to_owned();
+    lab.remove();
+    assert!(what_is_left(&name).is_empty(), "{:?}", what_is_left(&name));
     Ok(())
 }

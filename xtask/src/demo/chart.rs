@@ -21,21 +21,39 @@ pub fn bars(counts: &BTreeMap<&str, usize>) -> Vec<String> {
 }
 
 /// A character for each `step` of a load: `.` all was well, `x` something failed, ` ` nothing was sent; and `|` where
-/// `event` happened.
-pub fn timeline(report: &LoadReport, event: Instant, step: Duration) -> String {
-    let cell_of = |at: Duration| usize::try_from(at.as_millis() / step.as_millis().max(1));
+/// one of the `events` happened.
+pub fn timeline(report: &LoadReport, events: &[Instant], step: Duration) -> String {
+    let cell_of = |at: Duration| usize::try_from(at.as_millis() / step.as_millis().max(1)).unwrap_or(0);
     let mut cells: Vec<char> = Vec::new();
     for sample in &report.samples {
-        let cell = cell_of(sample.at).unwrap_or(0);
+        let cell = cell_of(sample.at);
         if cells.len() <= cell {
             cells.resize(cell + 1, ' ');
         }
         let mark = if sample.outcome.is_ok() { '.' } else { 'x' };
         cells[cell] = cells[cell].max(mark);
     }
-    let event = cell_of(event.saturating_duration_since(report.started)).unwrap_or(0);
-    cells.insert(event.min(cells.len()), '|');
+    let since_start = |event: &Instant| event.saturating_duration_since(report.started);
+    let mut bars: Vec<usize> = events.iter().map(|event| cell_of(since_start(event))).collect();
+    // From the last on: one that is put in moves what is behind it.
+    bars.sort_unstable();
+    for bar in bars.into_iter().rev() {
+        cells.insert(bar.min(cells.len()), '|');
+    }
     cells.into_iter().collect()
+}
+
+/// A count with its thousands set apart.
+pub fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -73,8 +91,14 @@ mod tests {
                 sample(410, true),
             ],
         };
-        let event = started + Duration::from_millis(205);
-        let line = timeline(&report, event, Duration::from_millis(100));
-        assert_eq!(line, "..|x .");
+        let events = [205, 450].map(|ms| started + Duration::from_millis(ms));
+        let line = timeline(&report, &events, Duration::from_millis(100));
+        assert_eq!(line, "..|x |.");
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let texts = [0, 999, 1000, 67_108_864].map(thousands);
+        assert_eq!(texts, ["0", "999", "1,000", "67,108,864"]);
     }
 }

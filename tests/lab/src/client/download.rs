@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
+use crate::interrupt;
 use crate::netns::Netns;
 use crate::pattern::{Checker, Pace};
 
@@ -58,6 +59,7 @@ fn download(url: &str, bytes: u64, bytes_per_s: Option<u64>, received: &AtomicU6
     let mut checker = Checker::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {
+        interrupt::check()?;
         let length = response
             .read(&mut buffer)
             .with_context(|| format!("broke off after {} of {bytes} bytes", checker.received()))?;

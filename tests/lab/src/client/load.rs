@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use super::{LoadReport, Sample, http};
+use crate::interrupt;
 use crate::netns::Netns;
 
 /// What to send.
@@ -113,6 +114,7 @@ impl RunningLoad {
         for thread in std::mem::take(&mut self.threads) {
             thread.join().map_err(|_| anyhow!("a client thread panicked"))??;
         }
+        interrupt::check()?;
         Ok(self.so_far())
     }
 }
@@ -125,7 +127,7 @@ impl Drop for RunningLoad {
 
 impl Shared {
     fn send_requests(&self, started: Instant) {
-        while !self.is_over.load(Ordering::Relaxed) && self.take_one() {
+        while !self.is_over() && self.take_one() {
             let at = started.elapsed();
             let outcome = http::get(&self.load.url, self.load.patience);
             let took = started.elapsed() - at;
@@ -134,6 +136,10 @@ impl Shared {
                 std::thread::sleep(self.load.pause);
             }
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed) || interrupt::check().is_err()
     }
 
     fn take_one(&self) -> bool {

@@ -54,6 +54,11 @@ impl LoadReport {
         sent.checked_duration_since(moment)
     }
 
+    /// The longest that a request took.
+    pub fn slowest(&self) -> Duration {
+        self.samples.iter().map(|s| s.took).max().unwrap_or_default()
+    }
+
     /// Requests a second.
     pub fn rate(&self) -> f64 {
         self.samples.len() as f64 / self.took.as_secs_f64().max(f64::EPSILON)
@@ -96,5 +101,6 @@ mod tests {
         let later = started + Duration::from_secs(1);
         assert_eq!(report.last_failure_after(later), None);
         assert!((report.rate() - 2.5).abs() < 0.01);
+        assert_eq!(report.slowest(), Duration::from_millis(1));
     }
 }
