@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 
+use lb_common::maps;
+
 use super::DataplaneError;
 
 /// Where the BPF file system belongs.
@@ -43,6 +45,11 @@ pub fn lock(dir: &Path) -> Result<File, DataplaneError> {
 /// Removes everything pinned in `dir`, not `dir` itself.
 pub fn clear(dir: &Path) -> Result<(), DataplaneError> {
     let failed = |error| DataplaneError::pin(dir, error);
+    // First what says that the rest is whole: cut short, the next start finds leftovers and begins anew.
+    match fs::remove_file(dir.join(maps::META)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
     for entry in fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_type().map_err(failed)?.is_file() {
