@@ -62,6 +62,11 @@ fn command(wanted: &Wanted, lb: &Path, skip_file: &Path) -> Command {
         .env("LB_BIN", lb)
         .env("LB_SKIP_FILE", skip_file)
         .stdout(Stdio::piped());
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        // Half of the tests wait for servers and health checks more than they compute.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        test.env("RUST_TEST_THREADS", (2 * cores).to_string());
+    }
     if wanted.full {
         test.env("LB_TEST_FULL", "1");
     } else {
