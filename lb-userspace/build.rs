@@ -1,4 +1,5 @@
-//! Builds the programs of `lb-ebpf` for the BPF target and leaves the objects in `OUT_DIR`, to be embedded.
+//! Builds the programs of `lb-ebpf` for the BPF target and leaves the objects in `OUT_DIR`, to be embedded: those of `lb` here,
+//! those of the benchmark in its own crate, which learns from `DEP_LB_EBPF_OBJECTS` where they are.
 //!
 //! Needs what `cargo xtask setup` provides: `bpf-linker` in `target/tools/bin` (or `$LB_TOOLS_DIR/bin`), and the source of
 //! `core`, in the toolchain or in `rust-src` beside it. `RUSTC_BOOTSTRAP` lets a stable compiler build `core`; it is set for
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const PROGRAMS: [&str; 3] = ["balancer", "decap", "pass"];
+const PROGRAMS: [&str; 5] = ["balancer", "decap", "pass", "bench_feed", "bench_floors"];
 const TARGET: &str = "bpfel-unknown-none";
 /// BPF instruction set: `v3` has 32-bit jumps and compare-and-exchange.
 const CPU: &str = "v3";
@@ -35,6 +36,7 @@ fn main() {
     }
     let build = target_dir(&out).join("ebpf");
     compile(&workspace, &tools, &linker, &build);
+    println!("cargo::metadata=objects={}", out.display());
     for program in PROGRAMS {
         let object = build.join(TARGET).join("release").join(program);
         fs::copy(&object, out.join(program)).unwrap_or_else(|error| fail(&format!("{}: {error}", object.display())));

@@ -8,6 +8,7 @@
 //! - [`flow`]: the flow hash, the flow table's hash, and the range reduction
 //! - [`checksum`]: the Internet checksum, incremental and whole
 //! - [`encap`]: the outer header of `ipip`
+//! - [`bench`]: what the benchmark's programs and the benchmark agree on
 //!
 //! Everything here is pure and compiles for the host and for the BPF target. Addresses and ports that end in `_be`, or
 //! whose docs say *as in the packet*, are integers whose bytes in memory are in network order: they are compared and
@@ -15,6 +16,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod abi;
+pub mod bench;
 pub mod checksum;
 pub mod encap;
 pub mod flow;

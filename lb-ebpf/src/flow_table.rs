@@ -3,8 +3,8 @@
 //! A flow's key has two candidate buckets of four entries. Nothing is ever moved, so an entry is found where it was made. The
 //! rules that make it safe with several CPUs and the daemon at work:
 //!
-//! 1. An entry is claimed by exchanging its key from 0, going through the candidates in a fixed order and looking at each key
-//!    again; whoever loses the exchange to the same key adopts that entry.
+//! 1. An entry is claimed by exchanging its key from 0, in the bucket that has more room. Whoever finds the key there already, loses
+//!    the exchange to it, or finds it in the other bucket after its own claim, lets go: a flow never has two entries.
 //! 2. The value follows the key, in one store. While it is 0 the entry is being made or taken down, and its packets are dropped:
 //!    nobody guesses.
 //! 3. A value is refreshed by an exchange, never by a store, so that it cannot come back after the daemon has cleared it.
@@ -38,52 +38,100 @@ pub struct Entry {
     value: Word,
 }
 
-/// What the candidates hold for a key.
-enum Found {
-    Entry(Entry),
-    /// Nothing, and no room either.
-    Full,
-    /// The entry was claimed for the key just now.
-    Claimed(Entry),
-    /// Nothing.
-    Nothing,
-}
-
 #[inline(always)]
 pub fn select(packet: &Packet, service: &Service) -> Step<Target> {
     if packet.source == 0 {
         return exit(Reason::BadSource);
     }
     let key = FlowKey::new(packet.source, packet.source_port, service.id as u16);
-    match search(key, false)? {
-        Found::Entry(entry) => known(packet, service, key, entry),
-        Found::Nothing | Found::Claimed(_) | Found::Full => unknown(packet, service, key),
+    let candidates = Candidates::of(key)?;
+    match candidates.find(key) {
+        Some(entry) => known(packet, service, key, entry),
+        None => unknown(packet, service, key, &candidates),
     }
 }
 
-/// Goes through the candidates of a key in their fixed order; claims the first free entry if asked to.
-#[inline(always)]
-fn search(key: FlowKey, claim: bool) -> Step<Found> {
-    let (first, second) = flow::bucket_pair(key.0, config::flow_seed(), config::flow_buckets());
-    for bucket in [first, second] {
-        let Some(bucket) = FLOWS.get_ptr_mut(bucket) else {
-            return exit(Reason::Internal);
-        };
-        for place in 0..BUCKET_ENTRIES {
-            let entry = entry(bucket, place);
-            let mut seen = entry.key.load();
-            if claim && seen == 0 {
-                match entry.key.exchange(0, key.0) {
-                    Ok(()) => return Ok(Found::Claimed(entry)),
-                    Err(other) => seen = other,
-                }
-            }
-            if seen == key.0 {
-                return Ok(Found::Entry(entry));
-            }
+/// The two buckets that a key may be in; they may be the same one.
+struct Candidates {
+    first: *mut Bucket,
+    second: *mut Bucket,
+}
+
+impl Candidates {
+    #[inline(always)]
+    fn of(key: FlowKey) -> Step<Self> {
+        let (first, second) = flow::bucket_pair(key.0, config::flow_seed(), config::flow_buckets());
+        match (FLOWS.get_ptr_mut(first), FLOWS.get_ptr_mut(second)) {
+            (Some(first), Some(second)) => Ok(Self { first, second }),
+            _ => exit(Reason::Internal),
         }
     }
-    Ok(if claim { Found::Full } else { Found::Nothing })
+
+    #[inline(always)]
+    fn find(&self, key: FlowKey) -> Option<Entry> {
+        find(self.first, key).or_else(|| find(self.second, key))
+    }
+
+    /// A place for a flow that has none, claimed. The bucket with more room is tried first: so a table of four entries a bucket
+    /// takes nearly as many flows as it is made for (Azar et al., "Balanced allocations", 1994).
+    #[inline(always)]
+    fn claim(&self, key: FlowKey) -> Step<Entry> {
+        let (better, worse) = if room(self.second) > room(self.first) {
+            (self.second, self.first)
+        } else {
+            (self.first, self.second)
+        };
+        let Some(entry) = claim(better, key)? else {
+            return exit(Reason::FlowTableFull);
+        };
+        if better != worse && find(worse, key).is_some() {
+            // Another CPU was as fast with a packet of the same flow.
+            entry.key.store(0);
+            return exit(Reason::FlowBusy);
+        }
+        Ok(entry)
+    }
+}
+
+#[inline(always)]
+fn find(bucket: *mut Bucket, key: FlowKey) -> Option<Entry> {
+    for place in 0..BUCKET_ENTRIES {
+        let entry = entry(bucket, place);
+        if entry.key.load() == key.0 {
+            return Some(entry);
+        }
+    }
+    None
+}
+
+/// Free entries of a bucket.
+#[inline(always)]
+fn room(bucket: *mut Bucket) -> usize {
+    let mut room = 0;
+    for place in 0..BUCKET_ENTRIES {
+        room += (entry(bucket, place).key.load() == 0) as usize;
+    }
+    room
+}
+
+/// Claims the first free entry of a bucket; `None`: it is full.
+#[inline(always)]
+fn claim(bucket: *mut Bucket, key: FlowKey) -> Step<Option<Entry>> {
+    for place in 0..BUCKET_ENTRIES {
+        let entry = entry(bucket, place);
+        let mut seen = entry.key.load();
+        if seen == 0 {
+            match entry.key.exchange(0, key.0) {
+                Ok(()) => return Ok(Some(entry)),
+                Err(other) => seen = other,
+            }
+        }
+        if seen == key.0 {
+            // Another CPU was faster with a packet of the same flow; by the next packet its entry stands.
+            return exit(Reason::FlowBusy);
+        }
+    }
+    Ok(None)
 }
 
 #[inline(always)]
@@ -135,17 +183,12 @@ fn known(packet: &Packet, service: &Service, key: FlowKey, entry: Entry) -> Step
 
 /// The first packet of a flow.
 #[inline(always)]
-fn unknown(packet: &Packet, service: &Service, key: FlowKey) -> Step<Target> {
+fn unknown(packet: &Packet, service: &Service, key: FlowKey, candidates: &Candidates) -> Step<Target> {
     if !starts(packet) {
         return exit(Reason::NoFlow);
     }
     let owner = select::owner(packet, service)?;
-    let entry = match search(key, true)? {
-        Found::Claimed(entry) => entry,
-        // Another CPU was faster with a packet of the same flow; by the next packet its entry stands.
-        Found::Entry(_) => return exit(Reason::FlowBusy),
-        Found::Full | Found::Nothing => return exit(Reason::FlowTableFull),
-    };
+    let entry = candidates.claim(key)?;
     let state = next_state(packet, flow_state::EMBRYONIC);
     match ports::take(key, &owner, state, clock()) {
         Ok(index) => {

@@ -9,11 +9,13 @@
 //! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
 //! - [`mod@test`]: runs the tests and counts
 //! - [`demo`]: shows it all, with real traffic
+//! - [`bench`]: measures it, side by side with what it is compared with
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
 
 use std::process::ExitCode;
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -31,7 +33,8 @@ usage: cargo xtask VERB
   check                     format, lints, documentation and house rules
   test [--full] [FILTER]    run every test that this machine can run (with --full: also the long ones)
   demo [--keep]             show it all with real traffic (with --keep: leave it standing)
-  demo --clear              remove what --keep has left";
+  demo --clear              remove what --keep has left
+  bench WHAT [OPTION]...    measure it, side by side with what it is compared with (bench help: what there is)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(false).map(|()| true),
         ["demo", "--keep"] => demo::run(true).map(|()| true),
         ["demo", "--clear"] => demo::clear().map(|()| true),
+        ["bench", arguments @ ..] => bench::run(arguments).map(|()| true),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(true)

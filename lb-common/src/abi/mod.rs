@@ -19,6 +19,8 @@ macro_rules! assert_layout {
     };
 }
 
+pub(crate) use assert_layout;
+
 mod flows;
 
 pub use flows::{

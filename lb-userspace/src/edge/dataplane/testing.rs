@@ -1,4 +1,4 @@
-//! Hands for the packet tests: into states that no plan and no packet makes, and onto `decap` without an interface.
+//! Hands for the packet tests and the benchmark: into states that no plan and no packet makes, and onto `decap` without an interface.
 //!
 //! A daemon that died half way through a deletion, a place in the flow table that is being filled at this moment, maps that
 //! another version left: what the program and the janitor do then has to be tested too, and no public way leads there. This
@@ -9,6 +9,7 @@ use std::path::Path;
 
 use aya::Ebpf;
 use aya::maps::{Array, Map, MapData};
+use aya::programs::ProgramFd;
 use lb_common::abi::{Bucket, FlowEntry, Meta, PORTS_PER_SOURCE, PortQueue};
 use lb_common::maps;
 
@@ -37,6 +38,14 @@ impl Hands {
             queues: mapped(ebpf, maps::PORT_QUEUES, limits.sources)?,
         })
     }
+}
+
+/// The balancer as the kernel has it, for the benchmark to feed.
+pub fn program(dataplane: &Dataplane) -> Result<ProgramFd, DataplaneError> {
+    let fd = object::loaded(&dataplane.ebpf, "balancer")?.fd();
+    let fd = fd.map_err(DataplaneError::program)?;
+    fd.try_clone()
+        .map_err(|error| DataplaneError::io("the descriptor of the balancer", error))
 }
 
 /// Makes the data plane pinned in `dir` look as if another version had made it; 0: as if its making had not come to its end.

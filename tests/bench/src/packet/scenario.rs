@@ -1,0 +1,211 @@
+//! What is measured.
+
+use std::net::SocketAddrV4;
+
+use lb_common::reason::Reason;
+use lb_userspace::core::model::{self, Mode, Protocol};
+
+use super::world::{self, Kind};
+use crate::bpf::feed::{Flows, Traffic};
+use crate::bpf::floors::Floor;
+
+/// A program under test, with its feeder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Floor(Floor),
+    /// The balancer.
+    Balancer,
+    /// The same, with another list of packets.
+    BalancerOfNat,
+    /// The balancer that writes a trace record of each packet.
+    Traced,
+}
+
+impl Subject {
+    pub const ALL: [Self; 7] = [
+        Self::Floor(Floor::Drop),
+        Self::Floor(Floor::Tx),
+        Self::Floor(Floor::Parse),
+        Self::Floor(Floor::Balancer),
+        Self::Balancer,
+        Self::BalancerOfNat,
+        Self::Traced,
+    ];
+}
+
+/// What a packet is counted as when it took the way that the scenario is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To a backend of the mode's service.
+    To(Mode, Protocol),
+    /// From a backend of the mode's service to a client.
+    Back(Mode),
+    /// Not sent.
+    Not(Reason),
+    /// Sent by the smallest balancer.
+    Floor,
+    /// Nobody counts.
+    Uncounted,
+}
+
+/// XDP codes, as `BPF_PROG_TEST_RUN` returns them.
+mod code {
+    pub const DROP: u32 = 1;
+    pub const PASS: u32 = 2;
+    pub const TX: u32 = 3;
+}
+
+/// A program, and the packets that come to it.
+pub struct Scenario {
+    pub name: String,
+    pub subject: Subject,
+    pub way: Way,
+    /// The XDP code that each packet ends with.
+    pub code: u32,
+    /// Whether packets are listed; the program that only drops is then fed from a list too.
+    pub is_listed: bool,
+    /// Whether it is measured with any number of flows, or with one and with 65,536 at most.
+    pub has_all_flows: bool,
+    traffic: Box<dyn Fn(u32) -> Traffic>,
+}
+
+impl Scenario {
+    fn new(
+        name: impl Into<String>,
+        subject: Subject,
+        code: u32,
+        way: Way,
+        traffic: impl Fn(u32) -> Traffic + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            subject,
+            way,
+            code,
+            is_listed: false,
+            has_all_flows: true,
+            traffic: Box::new(traffic),
+        }
+    }
+
+    fn listed(self) -> Self {
+        Self {
+            is_listed: true,
+            ..self
+        }
+    }
+
+    fn few(self) -> Self {
+        Self {
+            has_all_flows: false,
+            ..self
+        }
+    }
+
+    /// Its packets, of that many flows.
+    pub fn traffic(&self, flows: u32) -> Traffic {
+        (self.traffic)(flows)
+    }
+
+    pub fn is_floor(&self) -> bool {
+        matches!(self.subject, Subject::Floor(_))
+    }
+
+    /// Whether it is measured at that number of flows.
+    pub fn has(&self, flows: u32) -> bool {
+        self.has_all_flows || flows == 1 || flows == FEW
+    }
+}
+
+/// Where not every number of flows is measured: one, and this.
+pub const FEW: u32 = 65_536;
+
+/// Names of the floors' scenarios.
+pub const DROP: &str = "floor/drop";
+pub const DROP_LISTED: &str = "floor/drop-listed";
+pub const FLOOR: &str = "floor/balancer";
+
+/// The service of the smallest balancer.
+pub fn floor_vip() -> SocketAddrV4 {
+    let vip = world::vip(Mode::Ipip, Protocol::Tcp);
+    SocketAddrV4::new(vip.address, vip.port)
+}
+
+/// All of them, floors first.
+pub fn all() -> Vec<Scenario> {
+    let mut all = floors();
+    for mode in world::MODES {
+        for kind in Kind::ALL {
+            let name = format!("{}/{}", model::mode_name(mode), kind.name());
+            let way = Way::To(mode, kind.protocol());
+            let traffic = move |flows| world::traffic(mode, kind, Flows::Random(flows));
+            let scenario = Scenario::new(name, Subject::Balancer, code::TX, way, traffic);
+            all.push(match kind {
+                Kind::Established => scenario,
+                Kind::Syn | Kind::Udp => scenario.few(),
+            });
+        }
+    }
+    let balancer =
+        |name: &str, code, way, traffic: fn(u32) -> Traffic| Scenario::new(name, Subject::Balancer, code, way, traffic);
+    all.extend([
+        balancer(
+            "fullnat/back",
+            code::TX,
+            Way::Back(Mode::Fullnat),
+            world::answers_of_fullnat,
+        )
+        .listed(),
+        Scenario::new(
+            "nat/back",
+            Subject::BalancerOfNat,
+            code::TX,
+            Way::Back(Mode::Nat),
+            world::answers_of_nat,
+        )
+        .listed(),
+        balancer("pass/not-ours", code::PASS, Way::Not(Reason::NoService), |flows| {
+            world::not_ours(Flows::Random(flows))
+        }),
+        balancer("drop/ttl-expired", code::DROP, Way::Not(Reason::TtlExpired), |flows| {
+            world::expired(Flows::Random(flows))
+        })
+        .few(),
+        Scenario::new(
+            "ipip/established+trace",
+            Subject::Traced,
+            code::TX,
+            Way::To(Mode::Ipip, Protocol::Tcp),
+            |flows| world::traffic(Mode::Ipip, Kind::Established, Flows::Random(flows)),
+        )
+        .few(),
+    ]);
+    all
+}
+
+fn floors() -> Vec<Scenario> {
+    let ipip = |flows| world::traffic(Mode::Ipip, Kind::Established, Flows::Random(flows));
+    let floor = |name: &str, floor, code| Scenario::new(name, Subject::Floor(floor), code, Way::Uncounted, ipip);
+    vec![
+        floor(DROP, Floor::Drop, code::DROP),
+        Scenario::new(
+            DROP_LISTED,
+            Subject::Floor(Floor::Drop),
+            code::DROP,
+            Way::Uncounted,
+            world::answers_of_fullnat,
+        )
+        .listed(),
+        floor("floor/tx", Floor::Tx, code::TX).few(),
+        floor("floor/parse", Floor::Parse, code::DROP).few(),
+        Scenario::new(FLOOR, Subject::Floor(Floor::Balancer), code::TX, Way::Floor, ipip),
+        Scenario::new(
+            "floor/not-ours",
+            Subject::Floor(Floor::Balancer),
+            code::PASS,
+            Way::Uncounted,
+            |flows| world::not_ours(Flows::Random(flows)),
+        )
+        .few(),
+    ]
+}

@@ -1,0 +1,316 @@
+//! The balancer with services in every mode, and the traffic that comes to it.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use anyhow::{Context as _, Result, ensure};
+use lb_common::abi::{FlowKey, FlowValue, PORTS_PER_SOURCE, ServiceCounters};
+use lb_common::bench::Listed;
+use lb_common::reason::Reason;
+use lb_tests::packet::places::{BACKEND_HOP, CLIENT_HOP};
+use lb_tests::packet::{Frame, Random, Setup, World};
+use lb_userspace::core::image::BackendKey;
+use lb_userspace::core::model::{Limits, Mode, Protocol, Vip};
+use lb_userspace::core::plan::{Wanted, WantedBackend};
+use lb_userspace::edge::dataplane::testing::{self, Hands};
+
+use super::scenario::FEW;
+use crate::bpf::ProgramFd;
+use crate::bpf::feed::{Fed, Flows, Traffic};
+
+/// Backends of each service.
+pub const BACKENDS: u16 = 100;
+/// Every mode.
+pub const MODES: [Mode; 4] = [Mode::Ipip, Mode::L2, Mode::Nat, Mode::Fullnat];
+/// Slots of each table.
+const TABLE_SIZE: u32 = 65_537;
+/// Bytes of the shortest Ethernet frame, without its check sequence.
+const FRAME_BYTES: usize = 60;
+/// Port of every service.
+const SERVICE_PORT: u16 = 80;
+/// Port of every backend, where the mode can change it.
+const BACKEND_PORT: u16 = 8080;
+/// Address of the clients' first; as many follow as the flows need.
+const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// Port of the first client's first flow.
+const FIRST_PORT: u16 = lb_common::bench::FIRST_CLIENT_PORT;
+/// First source address of `fullnat`; the others follow.
+const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
+/// Flows for one source address, its ports less those that are not used.
+const FLOWS_PER_SOURCE: u32 = 52_000;
+
+pub use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, STRANGER};
+
+/// The balancer.
+pub struct Balancer {
+    pub world: World,
+    /// Flows that `fullnat` has room for.
+    pub flows: u32,
+    sources: u32,
+}
+
+/// How the packets of a scenario look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Syn,
+    Established,
+    Udp,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Syn, Self::Established, Self::Udp];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Syn => "syn",
+            Self::Established => "established",
+            Self::Udp => "udp",
+        }
+    }
+
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Syn | Self::Established => Protocol::Tcp,
+            Self::Udp => Protocol::Udp,
+        }
+    }
+
+    /// A packet of this kind.
+    pub fn frame(self, from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
+        let frame = match self {
+            Self::Syn => Frame::tcp(from, to).syn(),
+            Self::Established => Frame::tcp(from, to).ack(),
+            Self::Udp => Frame::udp(from, to).payload(&[0; 16]),
+        };
+        frame.padded(FRAME_BYTES).bytes()
+    }
+}
+
+impl Balancer {
+    /// With services in every mode, over TCP and UDP, and room for that many flows of `fullnat`.
+    pub fn new(flows: u32, trace: bool) -> Result<Self> {
+        let sources = (flows + flows.min(FEW)).div_ceil(FLOWS_PER_SOURCE).max(1);
+        let setup = Setup {
+            limits: Limits {
+                services: 64,
+                backends: 2048,
+                slots: 16 * TABLE_SIZE,
+                // Half as many again, and those over UDP: a table that is full to its limit refuses some.
+                flows: (flows + flows.min(FEW)) * 3 / 2,
+                sources,
+            },
+            ports: (1024..=65_535).collect(),
+            trace,
+        };
+        let mut world = World::new(&setup);
+        for mode in MODES {
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                let backends = (0..BACKENDS).map(|number| backend(mode, number)).collect();
+                let first = u32::from(FIRST_SOURCE);
+                let sources = match mode {
+                    Mode::Fullnat => (0..sources).map(|number| Ipv4Addr::from(first + number)).collect(),
+                    Mode::Ipip => vec![FIRST_SOURCE],
+                    Mode::Nat | Mode::L2 => Vec::new(),
+                };
+                world.serve(&Wanted {
+                    vip: vip(mode, protocol),
+                    mode,
+                    table_size: TABLE_SIZE,
+                    sources,
+                    backends,
+                });
+            }
+        }
+        Ok(Self { world, flows, sources })
+    }
+
+    /// The program.
+    pub fn program(&self) -> Result<ProgramFd> {
+        Ok(testing::program(&self.world.dataplane)?)
+    }
+
+    /// Opens flows of `fullnat` by their own packets: all that there is room for over TCP, a few over UDP.
+    pub fn open_flows(&self, fed: &mut Fed) -> Result<()> {
+        let tcp = [Kind::Syn, Kind::Established].map(|kind| (kind, self.flows));
+        for (kind, flows) in tcp.into_iter().chain([(Kind::Udp, self.flows.min(FEW))]) {
+            let before = self.to(Mode::Fullnat, kind.protocol())?;
+            fed.run(&traffic(Mode::Fullnat, kind, Flows::Next(0)), flows)?;
+            let sent = self.to(Mode::Fullnat, kind.protocol())? - before;
+            ensure!(
+                sent == flows as u64,
+                "only {sent} of {flows} flows of fullnat could be opened"
+            );
+        }
+        Ok(())
+    }
+
+    /// Packets that went to a service's backends.
+    pub fn to(&self, mode: Mode, protocol: Protocol) -> Result<u64> {
+        Ok(self.counters(mode, protocol)?.packets)
+    }
+
+    /// Packets that went from a service's backends to clients.
+    pub fn back(&self, mode: Mode) -> Result<u64> {
+        Ok(self.counters(mode, Protocol::Tcp)?.back_packets)
+    }
+
+    fn counters(&self, mode: Mode, protocol: Protocol) -> Result<ServiceCounters> {
+        let id = self.world.placed(vip(mode, protocol)).id;
+        Ok(self.world.dataplane.service_counters(id)?)
+    }
+
+    /// Packets that were not sent for this reason.
+    pub fn not_sent(&self, reason: Reason) -> Result<u64> {
+        let place = Reason::ALL.iter().position(|other| *other == reason);
+        let place = place.context("a reason that is not listed")?;
+        Ok(self.world.dataplane.counters()?.reasons[place])
+    }
+
+    /// The answers of `fullnat`'s backends, one a flow, in a random order.
+    pub fn answers(&mut self) -> Result<Vec<Listed>> {
+        let hands = Hands::on(&mut self.world.dataplane)?;
+        let placed = self.world.placed(vip(Mode::Fullnat, Protocol::Tcp));
+        let first = u32::from(*address(Mode::Fullnat, 0).ip());
+        let numbers: std::collections::HashMap<u32, u32> = placed
+            .backends
+            .iter()
+            .map(|(key, backend)| (backend.id, u32::from(key.address) - first))
+            .collect();
+        let mut answers = Vec::new();
+        for index in 0..self.sources * PORTS_PER_SOURCE {
+            let entry = hands.ports.load(index as usize);
+            if FlowKey(entry.key).service() as u32 != placed.id as u32 || entry.value == 0 {
+                continue;
+            }
+            let id = FlowValue(entry.value).backend();
+            let backend = numbers.get(&id).context("a flow of a backend that is not there")?;
+            answers.push(Listed::new(
+                index / PORTS_PER_SOURCE,
+                *backend,
+                (index % PORTS_PER_SOURCE) as u16,
+            ));
+        }
+        shuffle(&mut answers);
+        Ok(answers)
+    }
+}
+
+/// Clients' packets to the service of a mode.
+pub fn traffic(mode: Mode, kind: Kind, flows: Flows) -> Traffic {
+    let to = vip(mode, kind.protocol());
+    Traffic {
+        frame: kind.frame(client(), SocketAddrV4::new(to.address, to.port)),
+        flows,
+    }
+}
+
+/// Packets to an address that is nobody's here.
+pub fn not_ours(flows: Flows) -> Traffic {
+    Traffic {
+        frame: Kind::Established.frame(client(), STRANGER),
+        flows,
+    }
+}
+
+/// Packets that came too far.
+pub fn expired(flows: Flows) -> Traffic {
+    let to = vip(Mode::Ipip, Protocol::Tcp);
+    let frame = Frame::tcp(client(), SocketAddrV4::new(to.address, to.port))
+        .ack()
+        .ttl(1);
+    Traffic {
+        frame: frame.padded(FRAME_BYTES).bytes(),
+        flows,
+    }
+}
+
+/// The answers of `fullnat`'s backends, by the list.
+pub fn answers_of_fullnat(packets: u32) -> Traffic {
+    let from = address(Mode::Fullnat, 0);
+    Traffic {
+        frame: Kind::Established.frame(from, SocketAddrV4::new(FIRST_SOURCE, 1024)),
+        flows: Flows::Listed {
+            packets,
+            backend: u32::from(*from.ip()),
+            source: u32::from(FIRST_SOURCE),
+        },
+    }
+}
+
+/// The answers of `nat`'s backends, by a list whose sources are clients.
+pub fn answers_of_nat(packets: u32) -> Traffic {
+    let from = address(Mode::Nat, 0);
+    Traffic {
+        frame: Kind::Established.frame(from, client()),
+        flows: Flows::Listed {
+            packets,
+            backend: u32::from(*from.ip()),
+            source: u32::from(FIRST_CLIENT),
+        },
+    }
+}
+
+/// A list for [`answers_of_nat`]: any backend answers any flow.
+pub fn list_of_nat(packets: u32) -> Vec<Listed> {
+    let mut random = Random::seeded(0x0a5);
+    let packet = |number: u32| {
+        let backend = random.below(BACKENDS as usize) as u32;
+        Listed::new(number >> 14 & 0x3f, backend, FIRST_PORT + (number & 0x3fff) as u16)
+    };
+    let mut list: Vec<Listed> = (0..packets).map(packet).collect();
+    shuffle(&mut list);
+    list
+}
+
+/// Fisher and Yates, the same each time.
+fn shuffle(list: &mut [Listed]) {
+    let mut random = Random::seeded(0x5eed);
+    for place in (1..list.len()).rev() {
+        list.swap(place, random.below(place + 1));
+    }
+}
+
+fn client() -> SocketAddrV4 {
+    SocketAddrV4::new(FIRST_CLIENT, FIRST_PORT)
+}
+
+/// The service of a mode.
+pub fn vip(mode: Mode, protocol: Protocol) -> Vip {
+    Vip {
+        address: Ipv4Addr::new(192, 0, 2, mode as u8),
+        port: SERVICE_PORT,
+        protocol,
+    }
+}
+
+/// Backend `number` of a mode, from 0.
+fn address(mode: Mode, number: u16) -> SocketAddrV4 {
+    let port = match mode {
+        Mode::Fullnat | Mode::Nat => BACKEND_PORT,
+        Mode::Ipip | Mode::L2 => SERVICE_PORT,
+    };
+    let first = u32::from(Ipv4Addr::new(10, mode as u8, 0, 1));
+    SocketAddrV4::new(Ipv4Addr::from(first + number as u32), port)
+}
+
+/// Addresses of the backends of a mode.
+pub fn addresses(mode: Mode) -> Vec<Ipv4Addr> {
+    (0..BACKENDS).map(|number| *address(mode, number).ip()).collect()
+}
+
+/// Source of outer headers.
+pub const TUNNEL_SOURCE: Ipv4Addr = FIRST_SOURCE;
+
+fn backend(mode: Mode, number: u16) -> WantedBackend {
+    let address = address(mode, number);
+    WantedBackend {
+        key: BackendKey {
+            address: *address.ip(),
+            port: address.port(),
+        },
+        weight: 100,
+        alive: true,
+        hop: Some(BACKEND_HOP),
+    }
+}
+
+const _: () = assert!(BACKEND_HOP.egress == CLIENT_HOP.egress);
