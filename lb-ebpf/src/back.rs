@@ -39,14 +39,15 @@ struct Client {
 }
 
 #[inline(always)]
-pub fn handle(ctx: &XdpContext, window: &Window, packet: Packet) -> Step<Send> {
-    let client = match fullnat(&packet)? {
+pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, packet: Packet) -> Step<Send> {
+    let held = if FLOW_TABLE { fullnat(&packet)? } else { None };
+    let client = match held {
         Some(client) => client,
         None => nat(&packet)?,
     };
     trace::back(client.service, client.backend);
     let packet = parse::whole(packet, window)?;
-    if let Some((holder, value)) = client.holder {
+    if FLOW_TABLE && let Some((holder, value)) = client.holder {
         let state = flow_table::next_state(&packet, value.state());
         let now = flow_table::clock();
         if state != value.state() || now != value.stamp() {

@@ -14,6 +14,9 @@
 //! needs, or an [`exit::Exit`]; no step looks back. [`packet`] is the one place where bounds are checked, [`maps`] where maps
 //! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted.
 //!
+//! `bin/balancer.rs` is all of that; `bin/stateless.rs` is the same without the flow table, for old kernels. Both declare the same
+//! maps.
+//!
 //! The program `decap` is `unpack.rs` on top of [`packet`] and [`wire`]; it takes them in by path, because an object that links
 //! this library carries all of the balancer's maps.
 #![no_std]

@@ -41,9 +41,13 @@ pub struct Owner {
 }
 
 #[inline(always)]
-pub fn select(packet: &Packet, service: &Service) -> Step<Target> {
+pub fn select<const FLOW_TABLE: bool>(packet: &Packet, service: &Service) -> Step<Target> {
     if service.flags & service_flags::FLOW_TABLE != 0 {
-        return flow_table::select(packet, service);
+        if FLOW_TABLE {
+            return flow_table::select(packet, service);
+        }
+        // The daemon configures no such service then.
+        return exit(Reason::Internal);
     }
     let owner = owner(packet, service)?;
     Ok(Target {

@@ -12,17 +12,18 @@ use crate::{
     rewrite, select, send, trace,
 };
 
-/// The way of a packet.
+/// The way of a packet. `FLOW_TABLE`: whether this object has one; without it the compiler leaves out every compare-exchange,
+/// which kernels before 5.12 refuse even where it is never reached.
 #[inline(always)]
-pub fn handle(ctx: &XdpContext) -> Step<Send> {
+pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext) -> Step<Send> {
     let window = Window::of(ctx);
     let packet = parse::addresses(ctx, &window)?;
     let Some(service) = find(&packet) else {
-        return back::handle(ctx, &window, packet);
+        return back::handle::<FLOW_TABLE>(ctx, &window, packet);
     };
     trace::service(service.id);
     let packet = parse::whole(packet, &window)?;
-    let target = select::select(&packet, service)?;
+    let target = select::select::<FLOW_TABLE>(&packet, service)?;
     trace::backend(target.id);
     let way = send::way(&packet, target.backend.egress)?;
     rewrite::to_backend(ctx, &window, &packet, &target)?;

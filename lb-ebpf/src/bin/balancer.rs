@@ -7,7 +7,7 @@ use lb_ebpf::{exit, service};
 
 #[xdp]
 pub fn balancer(ctx: XdpContext) -> u32 {
-    exit::verdict(service::handle(&ctx))
+    exit::verdict(service::handle::<true>(&ctx))
 }
 
 #[panic_handler]

@@ -1,0 +1,20 @@
+//! The balancer without a flow table, and so without `fullnat`: for kernels whose BPF has no atomic compare-exchange.
+#![no_std]
+#![no_main]
+
+use aya_ebpf::{macros::xdp, programs::XdpContext};
+use lb_ebpf::{exit, service};
+
+#[xdp]
+pub fn balancer(ctx: XdpContext) -> u32 {
+    exit::verdict(service::handle::<false>(&ctx))
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
