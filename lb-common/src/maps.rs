@@ -24,6 +24,8 @@ pub const PORTS: &str = "PORTS";
 pub const FREE_PORTS: &str = "FREE_PORTS";
 /// Source number → [`crate::abi::PortQueue`], array, mapped by the daemon.
 pub const PORT_QUEUES: &str = "PORT_QUEUES";
+/// [`crate::abi::role::RoleLine`]s of all addresses, array, mapped by the daemon.
+pub const ROLES: &str = "ROLES";
 /// Source address as in the packet → source number, hash.
 pub const SOURCES: &str = "SOURCES";
 /// Source number → source address as in the packet, array.
@@ -54,6 +56,7 @@ pub const BALANCER: &[&str] = &[
     PORTS,
     FREE_PORTS,
     PORT_QUEUES,
+    ROLES,
     SOURCES,
     SOURCE_ADDRS,
     CLOCK,

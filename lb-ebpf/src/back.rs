@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
-    abi::{BackKey, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, hop_egress},
+    abi::{BackKey, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, hop_egress, role},
     reason::Reason,
 };
 
@@ -17,12 +17,12 @@ use crate::{
     count,
     exit::{Send, Step, exit},
     flow_table,
-    maps::{BACKENDS, BACKS, ROUTES, SOURCES, VIPS},
+    maps::{BACKENDS, BACKS, ROUTES, SOURCE_ADDRS, SOURCES, VIPS},
     packet::Window,
     parse::{self, Packet},
     ports::{self, Holder},
     rewrite::{self, Ends},
-    send, trace,
+    send, service, trace,
 };
 
 /// Address family of IPv4 for the kernel's FIB.
@@ -39,12 +39,17 @@ struct Client {
 }
 
 #[inline(always)]
-pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, packet: Packet) -> Step<Send> {
-    let held = if FLOW_TABLE { fullnat(&packet)? } else { None };
+pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, packet: Packet, role: u8) -> Step<Send> {
+    let held = if FLOW_TABLE { fullnat(&packet, role)? } else { None };
     let client = match held {
         Some(client) => client,
         None => nat(&packet)?,
     };
+    let hop = route(client.address);
+    if client.holder.is_none() && hop.is_some_and(|hop| hop.egress == hop_egress::HOST) {
+        // A backend of `nat` that answers this host itself, a health check above all.
+        return exit(Reason::NoService);
+    }
     trace::back(client.service, client.backend);
     let packet = parse::whole(packet, window)?;
     if FLOW_TABLE && let Some((holder, value)) = client.holder {
@@ -65,17 +70,16 @@ pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, packet:
         source_port: vip.port,
         destination_port: client.port,
     };
-    deliver(ctx, window, &packet, ends, client.service)
+    deliver(ctx, window, &packet, ends, client.service, hop)
 }
 
 /// The client of a packet to one of our source addresses, if a flow holds that port and the packet comes from its backend.
 #[inline(always)]
-fn fullnat(packet: &Packet) -> Step<Option<Client>> {
-    // SAFETY: the daemon replaces whole entries.
-    let Some(number) = (unsafe { SOURCES.get(packet.destination) }) else {
+fn fullnat(packet: &Packet, role: u8) -> Step<Option<Client>> {
+    let Some(number) = source(packet.destination, role) else {
         return Ok(None);
     };
-    let index = *number * PORTS_PER_SOURCE + u16::from_be(packet.destination_port) as u32;
+    let index = number * PORTS_PER_SOURCE + u16::from_be(packet.destination_port) as u32;
     let Some(holder) = ports::holder(index) else {
         return Ok(None);
     };
@@ -100,9 +104,27 @@ fn fullnat(packet: &Packet) -> Step<Option<Client>> {
     }))
 }
 
+/// The number of a source address, by what its byte in [`role`] says.
+#[inline(always)]
+fn source(address: u32, role: u8) -> Option<u32> {
+    let said = role & role::SOURCE;
+    if said == 0 {
+        return None;
+    }
+    if said == role::SOME_SOURCE {
+        // SAFETY: the daemon replaces whole entries.
+        return unsafe { SOURCES.get(address) }.copied();
+    }
+    let number = said as u32 - 1;
+    (*SOURCE_ADDRS.get(number)? == address).then_some(number)
+}
+
 /// The client of a packet that a `nat` backend sent.
 #[inline(always)]
 fn nat(packet: &Packet) -> Step<Client> {
+    if service::role(packet.source) & role::NAT == 0 {
+        return exit(Reason::NoService);
+    }
     let key = BackKey {
         address: packet.source,
         port: packet.source_port,
@@ -113,10 +135,6 @@ fn nat(packet: &Packet) -> Step<Client> {
     let Some(back) = (unsafe { BACKS.get(key) }) else {
         return exit(Reason::NoService);
     };
-    // A backend that answers this host itself, a health check above all.
-    if route(packet.destination).is_some_and(|hop| hop.egress == hop_egress::HOST) {
-        return exit(Reason::NoService);
-    }
     Ok(Client {
         address: packet.destination,
         port: packet.destination_port,
@@ -134,8 +152,15 @@ fn route(address: u32) -> Option<&'static Hop> {
 
 /// Sends a packet to a client: by the mirror of the routes, by the kernel's FIB, or by leaving it to the kernel.
 #[inline(always)]
-fn deliver(ctx: &XdpContext, window: &Window, packet: &Packet, ends: Ends, service: u32) -> Step<Send> {
-    let hop = route(ends.destination)
+fn deliver(
+    ctx: &XdpContext,
+    window: &Window,
+    packet: &Packet,
+    ends: Ends,
+    service: u32,
+    hop: Option<&'static Hop>,
+) -> Step<Send> {
+    let hop = hop
         .filter(|hop| hop.egress != hop_egress::ASK)
         .map(|hop| (hop.ethernet, hop.egress));
     let hop = match hop {

@@ -9,6 +9,7 @@ use lb_common::{
     abi::{
         Back, BackKey, Backend, BackendCounters, Bucket, FlowEntry, Hop, Meta, PortQueue, Service, ServiceCounters,
         Slot, Trace, Vip, VipKey,
+        role::{self, RoleLine},
     },
     reason::Reason,
 };
@@ -37,6 +38,8 @@ pub static PORTS: Array<FlowEntry, 1, MAPPED> = Array::new();
 pub static FREE_PORTS: Array<u32, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static PORT_QUEUES: Array<PortQueue, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static ROLES: Array<RoleLine, { role::LINES as usize }, MAPPED> = Array::new();
 #[btf_map]
 pub static SOURCES: HashMap<u32, u32, 1> = HashMap::new();
 #[btf_map]

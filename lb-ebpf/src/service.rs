@@ -1,12 +1,12 @@
 //! Step 2: whose packet is it. Also the order of the steps.
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::abi::{Service, VipKey};
+use lb_common::abi::{Service, VipKey, role};
 
 use crate::{
     back, count,
     exit::{Send, Step},
-    maps::SERVICES,
+    maps::{ROLES, SERVICES},
     packet::Window,
     parse::{self, Packet},
     rewrite, select, send, trace,
@@ -18,8 +18,10 @@ use crate::{
 pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext) -> Step<Send> {
     let window = Window::of(ctx);
     let packet = parse::addresses(ctx, &window)?;
-    let Some(service) = find(&packet) else {
-        return back::handle::<FLOW_TABLE>(ctx, &window, packet);
+    let role = role(packet.destination);
+    let found = if role & role::VIP != 0 { find(&packet) } else { None };
+    let Some(service) = found else {
+        return back::handle::<FLOW_TABLE>(ctx, &window, packet, role);
     };
     trace::service(service.id);
     let packet = parse::whole(packet, &window)?;
@@ -29,6 +31,13 @@ pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext) -> Step<Send> {
     rewrite::to_backend(ctx, &window, &packet, &target)?;
     count::forward(service.id, target.id, packet.frame_length, target.new_flow);
     Ok(way)
+}
+
+/// What an address can be: bits of [`role`].
+#[inline(always)]
+pub fn role(address: u32) -> u8 {
+    let (line, byte) = role::place(address);
+    ROLES.get(line).map_or(0, |line| line.0[byte % role::LINE_BYTES])
 }
 
 /// The service that a packet is for.

@@ -4,6 +4,7 @@
 //!
 //! - here: services, slots, backends, the way back, counters
 //! - `flows`: the flow table of `fullnat` and its ports
+//! - [`role`]: which addresses are worth looking up
 //!
 //! A change to anything here that an old program or an old daemon would misread needs a new [`ABI_VERSION`]. No struct has
 //! implicit padding; sizes are asserted.
@@ -22,13 +23,14 @@ macro_rules! assert_layout {
 pub(crate) use assert_layout;
 
 mod flows;
+pub mod role;
 
 pub use flows::{
     BUCKET_ENTRIES, Bucket, FlowEntry, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state,
 };
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -87,6 +89,14 @@ pub struct VipKey {
     /// IP protocol number.
     pub protocol: u8,
     pub reserved: u8,
+}
+
+impl VipKey {
+    /// Whether this is an address marker.
+    #[inline(always)]
+    pub const fn is_marker(&self) -> bool {
+        self.port == 0 && self.protocol == 0
+    }
 }
 
 /// A service, found by its [`VipKey`]. 16 bytes.

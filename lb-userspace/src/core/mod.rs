@@ -12,6 +12,7 @@
 //! - [`pool`]: who takes new flows, who keeps old ones, and why
 //! - [`maglev`]: the table of a service
 //! - [`image`]: what is in the maps, and the numbers given out
+//! - [`roles`]: what addresses can be
 //! - [`plan`]: the difference between the two, as writes in a safe order
 //! - [`sweep`]: when a flow is over
 //! - [`view`]: what people and scripts are shown of it all
@@ -27,5 +28,6 @@ pub mod model;
 pub mod observed;
 pub mod plan;
 pub mod pool;
+pub mod roles;
 pub mod sweep;
 pub mod view;

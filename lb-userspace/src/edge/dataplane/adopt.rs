@@ -13,6 +13,8 @@ use super::{DataplaneError, bpffs, object};
 use crate::core::image::{BackendKey, Image, Placed, PlacedBackend, Rested};
 use crate::core::model::{Limits, Mode, Protocol, Vip};
 use crate::core::observed::RoutePrefix;
+use crate::core::plan::address_be;
+use crate::core::roles::Roles;
 
 /// What the pinned maps were made with.
 pub struct Pinned {
@@ -72,7 +74,7 @@ fn open(dir: &Path, name: &str) -> Result<Map, DataplaneError> {
 }
 
 /// The account of these maps.
-pub fn image(tables: &Tables, limits: Limits) -> Result<Image, DataplaneError> {
+pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneError> {
     let mut image = Image::new(limits);
     let mut backends: BTreeMap<u16, Vec<(u32, abi::Backend)>> = BTreeMap::new();
     for id in 1..tables.backends.len() {
@@ -95,7 +97,23 @@ pub fn image(tables: &Tables, limits: Limits) -> Result<Image, DataplaneError> {
     }
     leftovers(tables, &mut image, backends.into_values().flatten().map(|(id, _)| id))?;
     others(tables, &mut image)?;
+    tables.write_roles(roles(&image));
     Ok(image)
+}
+
+/// What addresses can be, by this account: a daemon that was killed between two writes may have left something else.
+fn roles(image: &Image) -> Roles {
+    let mut roles = Roles::default();
+    for vip in image.services.keys() {
+        roles.vip(address_be(vip.address), true);
+    }
+    for key in image.backs.keys() {
+        roles.back(*key, true);
+    }
+    for (number, address) in (0..).zip(&image.sources) {
+        roles.source(address_be(*address), number);
+    }
+    roles
 }
 
 /// What the daemon before this one had retired and not freed: it rests until a sweep has found no flow that names it.

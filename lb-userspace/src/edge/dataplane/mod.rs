@@ -112,9 +112,9 @@ impl Dataplane {
         if !adopted {
             write_meta(&mut ebpf, meta)?;
         }
-        let tables = tables::Tables::new(&mut ebpf, &limits, options.ports.clone())?;
+        let mut tables = tables::Tables::new(&mut ebpf, &limits, options.ports.clone())?;
         let image = if adopted {
-            adopt::image(&tables, limits)?
+            adopt::image(&mut tables, limits)?
         } else {
             Image::new(limits)
         };

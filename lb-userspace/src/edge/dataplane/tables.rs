@@ -9,6 +9,7 @@ use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuV
 use lb_common::abi::{
     Back, BackKey, Backend, BackendCounters, Hop, PORTS_PER_SOURCE, PortQueue, Service, ServiceCounters, Slot, Vip,
     VipKey,
+    role::{self, RoleLine},
 };
 use lb_common::maps;
 
@@ -16,6 +17,7 @@ use super::DataplaneError;
 use super::mapped::Mapped;
 use crate::core::model::Limits;
 use crate::core::plan::{Op, address_be};
+use crate::core::roles::Roles;
 
 /// Every map that the daemon writes.
 pub struct Tables {
@@ -28,6 +30,9 @@ pub struct Tables {
     pub egress: DevMapHash<MapData>,
     pub free_ports: Mapped<u32>,
     pub port_queues: Mapped<PortQueue>,
+    roles: Mapped<RoleLine>,
+    /// What `roles` is made from.
+    known: Roles,
     pub sources: HashMap<MapData, u32, u32>,
     pub source_addrs: Array<MapData, u32>,
     pub service_stats: PerCpuArray<MapData, ServiceCounters>,
@@ -60,6 +65,8 @@ impl Tables {
             egress: typed(ebpf, maps::EGRESS)?,
             free_ports: mapped(ebpf, maps::FREE_PORTS, limits.sources * PORTS_PER_SOURCE)?,
             port_queues: mapped(ebpf, maps::PORT_QUEUES, limits.sources)?,
+            roles: mapped(ebpf, maps::ROLES, role::LINES)?,
+            known: Roles::default(),
             sources: typed(ebpf, maps::SOURCES)?,
             source_addrs: typed(ebpf, maps::SOURCE_ADDRS)?,
             service_stats: typed(ebpf, maps::SERVICE_STATS)?,
@@ -115,12 +122,24 @@ impl Tables {
                 Ok(())
             }
             Op::Service { key, entry, new } => self.put_service(key, entry, *new),
-            Op::ServiceGone { key } => gone(maps::SERVICES, self.services.remove(key)),
-            Op::Back { key, entry } => self
-                .backs
-                .insert(key, entry, 0)
-                .map_err(|error| DataplaneError::map(maps::BACKS, error)),
-            Op::BackGone { key } => gone(maps::BACKS, self.backs.remove(key)),
+            Op::ServiceGone { key } => {
+                gone(maps::SERVICES, self.services.remove(key))?;
+                if key.is_marker() {
+                    self.write_role(|known| known.vip(key.address, false));
+                }
+                Ok(())
+            }
+            Op::Back { key, entry } => {
+                self.write_role(|known| known.back(*key, true));
+                self.backs
+                    .insert(key, entry, 0)
+                    .map_err(|error| DataplaneError::map(maps::BACKS, error))
+            }
+            Op::BackGone { key } => {
+                gone(maps::BACKS, self.backs.remove(key))?;
+                self.write_role(|known| known.back(*key, false));
+                Ok(())
+            }
             Op::Route { prefix, hop } => {
                 let key = Key::new(prefix.length as u32, address_be(prefix.address));
                 self.routes
@@ -134,6 +153,19 @@ impl Tables {
         }
     }
 
+    /// Writes what addresses can be, out of what the other maps hold.
+    pub fn write_roles(&mut self, known: Roles) {
+        for (place, line) in known.lines() {
+            self.roles.store(place, &line);
+        }
+        self.known = known;
+    }
+
+    fn write_role(&mut self, change: impl FnOnce(&mut Roles) -> (usize, RoleLine)) {
+        let (place, line) = change(&mut self.known);
+        self.roles.store(place, &line);
+    }
+
     fn put_service(&mut self, key: &VipKey, entry: &Service, new: bool) -> Result<(), DataplaneError> {
         if new {
             let zero = PerCpuValues::try_from(vec![ServiceCounters::default(); self.cpus])
@@ -142,6 +174,7 @@ impl Tables {
                 .set(entry.id, zero, 0)
                 .map_err(|error| DataplaneError::map(maps::SERVICE_STATS, error))?;
         }
+        self.write_role(|known| known.vip(key.address, true));
         self.services
             .insert(key, entry, 0)
             .map_err(|error| DataplaneError::map(maps::SERVICES, error))
@@ -175,7 +208,9 @@ impl Tables {
             .map_err(|error| DataplaneError::map(maps::SOURCE_ADDRS, error))?;
         self.sources
             .insert(address, number, 0)
-            .map_err(|error| DataplaneError::map(maps::SOURCES, error))
+            .map_err(|error| DataplaneError::map(maps::SOURCES, error))?;
+        self.write_role(|known| known.source(address, number));
+        Ok(())
     }
 }
 
