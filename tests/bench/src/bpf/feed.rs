@@ -34,6 +34,8 @@ pub enum Flows {
     Random(u32),
     /// Each packet of the next flow, from this one on.
     Next(u32),
+    /// Each packet of a flow that this feeder has never had; needs a feeder that is fed nothing else.
+    New,
     /// That many packets of the list, a power of two, in its order. Sources are counted from `backend` on, destinations from
     /// `source` on.
     Listed { packets: u32, backend: u32, source: u32 },
@@ -136,7 +138,7 @@ impl Fed {
 
     fn program(&self, traffic: &Traffic) -> Result<&Xdp> {
         let name = match traffic.flows {
-            Flows::Random(_) | Flows::Next(_) => "feed",
+            Flows::Random(_) | Flows::Next(_) | Flows::New => "feed",
             Flows::Listed { .. } => "feed_listed",
         };
         let program = self.ebpf.program(name).ok_or_else(|| anyhow!("no program {name}"))?;
@@ -191,6 +193,10 @@ impl Fed {
                 feed.mask = u32::MAX;
                 // The packets' number goes on where it was.
                 feed.first = first.wrapping_sub(self.count as u32);
+            }
+            Flows::New => {
+                feed.flags |= feed_flags::IN_ORDER;
+                feed.mask = u32::MAX;
             }
             Flows::Listed {
                 packets,

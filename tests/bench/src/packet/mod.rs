@@ -69,6 +69,11 @@ impl Extents {
         }
     }
 
+    /// Flows that all samples of new ones open together, and what is run besides.
+    fn new_flows(&self) -> u32 {
+        (self.rounds as u32 + 1) * scenario::NEW.min(self.packets) + 2 * PROOF
+    }
+
     fn most_flows(&self) -> u32 {
         self.flows.iter().copied().max().unwrap_or(1)
     }
@@ -96,6 +101,7 @@ pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
 struct Bench {
     balancer: Balancer,
     traced: Balancer,
+    filling: Balancer,
     floors: Floors,
     fed: Vec<(Subject, Fed)>,
 }
@@ -112,6 +118,7 @@ impl Bench {
         let flows = extents.most_flows();
         let mut balancer = Balancer::new(flows, false)?;
         let traced = Balancer::new(1, true)?;
+        let filling = Balancer::new(extents.new_flows(), false)?;
         let mut floors = Floors::new(&Job {
             vip: scenario::floor_vip(),
             protocols: &[protocol::TCP, protocol::UDP],
@@ -125,6 +132,7 @@ impl Bench {
             let program = match subject {
                 Subject::Floor(floor) => floors.program(floor)?,
                 Subject::Balancer | Subject::BalancerOfNat => balancer.program()?,
+                Subject::BalancerOfNew => filling.program()?,
                 Subject::Traced => traced.program()?,
             };
             let mut feeder = Fed::new(&program, flows)?;
@@ -134,13 +142,14 @@ impl Bench {
                     feeder.set_list(&balancer.answers()?)?;
                 }
                 Subject::BalancerOfNat => feeder.set_list(&world::list_of_nat(flows))?,
-                Subject::Floor(_) | Subject::Traced => {}
+                Subject::Floor(_) | Subject::BalancerOfNew | Subject::Traced => {}
             }
             fed.push((subject, feeder));
         }
         Ok(Self {
             balancer,
             traced,
+            filling,
             floors,
             fed,
         })
@@ -183,6 +192,7 @@ impl Bench {
     fn counted(&self, scenario: &Scenario) -> Result<Option<u64>> {
         let balancer = match scenario.subject {
             Subject::Traced => &self.traced,
+            Subject::BalancerOfNew => &self.filling,
             Subject::Balancer | Subject::BalancerOfNat | Subject::Floor(_) => &self.balancer,
         };
         Ok(match scenario.way {
@@ -198,7 +208,9 @@ impl Bench {
     fn measure<'a>(&mut self, scenarios: &'a [Scenario], extents: &Extents) -> Result<Vec<Measured<'a>>> {
         let mut measured: Vec<Measured> = Vec::new();
         for flows in &extents.flows {
-            let has = scenarios.iter().filter(|scenario| scenario.has(*flows));
+            let has = scenarios
+                .iter()
+                .filter(|scenario| scenario.has(*flows, extents.most_flows()));
             measured.extend(has.map(|scenario| Measured {
                 scenario,
                 flows: *flows,
@@ -211,9 +223,12 @@ impl Bench {
         for _ in 0..extents.rounds {
             for one in &mut measured {
                 let traffic = one.scenario.traffic(one.flows);
+                let (packets, warm_up) = one.scenario.packets(extents.packets, extents.warm_up);
                 let fed = self.fed(one.scenario.subject);
-                fed.run(&traffic, extents.warm_up)?;
-                let timed = fed.time(&traffic, extents.packets)?;
+                if warm_up > 0 {
+                    fed.run(&traffic, warm_up)?;
+                }
+                let timed = fed.time(&traffic, packets)?;
                 one.gross.push(timed.nanoseconds_per_run());
             }
         }

@@ -17,18 +17,21 @@ pub enum Subject {
     Balancer,
     /// The same, with another list of packets.
     BalancerOfNat,
+    /// A balancer of its own, for flows that are all new.
+    BalancerOfNew,
     /// The balancer that writes a trace record of each packet.
     Traced,
 }
 
 impl Subject {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Floor(Floor::Drop),
         Self::Floor(Floor::Tx),
         Self::Floor(Floor::Parse),
         Self::Floor(Floor::Balancer),
         Self::Balancer,
         Self::BalancerOfNat,
+        Self::BalancerOfNew,
         Self::Traced,
     ];
 }
@@ -64,8 +67,7 @@ pub struct Scenario {
     pub code: u32,
     /// Whether packets are listed; the program that only drops is then fed from a list too.
     pub is_listed: bool,
-    /// Whether it is measured with any number of flows, or with one and with 65,536 at most.
-    pub has_all_flows: bool,
+    pub numbers: Numbers,
     traffic: Box<dyn Fn(u32) -> Traffic>,
 }
 
@@ -83,7 +85,7 @@ impl Scenario {
             way,
             code,
             is_listed: false,
-            has_all_flows: true,
+            numbers: Numbers::All,
             traffic: Box::new(traffic),
         }
     }
@@ -97,7 +99,7 @@ impl Scenario {
 
     fn few(self) -> Self {
         Self {
-            has_all_flows: false,
+            numbers: Numbers::Few,
             ..self
         }
     }
@@ -111,11 +113,36 @@ impl Scenario {
         matches!(self.subject, Subject::Floor(_))
     }
 
-    /// Whether it is measured at that number of flows.
-    pub fn has(&self, flows: u32) -> bool {
-        self.has_all_flows || flows == 1 || flows == FEW
+    /// Whether it is measured at that number of flows, of which `most` is the largest.
+    pub fn has(&self, flows: u32, most: u32) -> bool {
+        match self.numbers {
+            Numbers::All => true,
+            Numbers::Few => flows == 1 || flows == FEW,
+            Numbers::New => flows == most,
+        }
+    }
+
+    /// Packets of a sample, and before it, where that many are asked for.
+    pub fn packets(&self, packets: u32, warm_up: u32) -> (u32, u32) {
+        match self.numbers {
+            Numbers::All | Numbers::Few => (packets, warm_up),
+            Numbers::New => (packets.min(NEW), 0),
+        }
     }
 }
+
+/// At which numbers of flows a scenario is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    All,
+    /// One, and [`FEW`].
+    Few,
+    /// Each packet opens a flow; named by the number that the table is made for.
+    New,
+}
+
+/// New flows of a sample: they all stay.
+pub const NEW: u32 = 1 << 15;
 
 /// Where not every number of flows is measured: one, and this.
 pub const FEW: u32 = 65_536;
@@ -164,6 +191,16 @@ pub fn all() -> Vec<Scenario> {
             world::answers_of_nat,
         )
         .listed(),
+        Scenario {
+            numbers: Numbers::New,
+            ..Scenario::new(
+                "fullnat/new-flow",
+                Subject::BalancerOfNew,
+                code::TX,
+                Way::To(Mode::Fullnat, Protocol::Tcp),
+                |_| world::traffic(Mode::Fullnat, Kind::Syn, Flows::New),
+            )
+        },
         balancer("pass/not-ours", code::PASS, Way::Not(Reason::NoService), |flows| {
             world::not_ours(Flows::Random(flows))
         }),
