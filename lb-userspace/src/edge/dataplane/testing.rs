@@ -10,6 +10,7 @@ use std::path::Path;
 use aya::Ebpf;
 use aya::maps::{Array, Map, MapData};
 use aya::programs::ProgramFd;
+use lb_common::abi::role::{self, RoleLine};
 use lb_common::abi::{Bucket, FlowEntry, Meta, PORTS_PER_SOURCE, PortQueue};
 use lb_common::maps;
 
@@ -46,6 +47,16 @@ pub fn program(dataplane: &Dataplane) -> Result<ProgramFd, DataplaneError> {
     let fd = fd.map_err(DataplaneError::program)?;
     fd.try_clone()
         .map_err(|error| DataplaneError::io("the descriptor of the balancer", error))
+}
+
+/// Makes the pinned data plane forget what addresses can be, as if a daemon had been killed before it wrote that.
+pub fn forget_roles(dir: &Path) -> Result<(), DataplaneError> {
+    let path = dir.join(maps::ROLES);
+    let data = MapData::from_pin(&path).map_err(|error| DataplaneError::pin(&path, error))?;
+    let lines: Mapped<RoleLine> =
+        Mapped::new(data.fd(), role::LINES).map_err(|error| DataplaneError::io(maps::ROLES, error))?;
+    (0..lines.len()).for_each(|line| lines.store(line, &RoleLine([0; role::LINE_BYTES])));
+    Ok(())
 }
 
 /// Makes the data plane pinned in `dir` look as if another version had made it; 0: as if its making had not come to its end.
