@@ -76,12 +76,11 @@ impl Kind {
 
     /// A packet of this kind.
     pub fn frame(self, from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
-        let frame = match self {
+        padded(match self {
             Self::Syn => Frame::tcp(from, to).syn(),
             Self::Established => Frame::tcp(from, to).ack(),
             Self::Udp => Frame::udp(from, to).payload(&[0; 16]),
-        };
-        frame.padded(FRAME_BYTES).bytes()
+        })
     }
 }
 
@@ -218,9 +217,15 @@ pub fn expired(flows: Flows) -> Traffic {
         .ack()
         .ttl(1);
     Traffic {
-        frame: frame.padded(FRAME_BYTES).bytes(),
+        frame: padded(frame),
         flows,
     }
+}
+
+/// Filled up to the shortest length that there is.
+fn padded(frame: Frame) -> Vec<u8> {
+    let missing = FRAME_BYTES.saturating_sub(frame.bytes().len());
+    frame.padded(missing).bytes()
 }
 
 /// The answers of `fullnat`'s backends, by the list.
