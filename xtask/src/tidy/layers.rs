@@ -56,18 +56,19 @@ pub fn bpf_knows_no_userspace(source: &Source) -> Vec<Finding> {
     named(source, "lb_userspace", "lb-ebpf must not know userspace")
 }
 
-/// Only `edge::dataplane` touches BPF, and the benchmark its own programs; `lb-common` gives the structs in maps aya's `Pod`.
+/// Only `edge::dataplane` touches BPF, and the benchmark its own programs and other balancers'; `lb-common` gives the structs in maps aya's `Pod`.
 pub fn aya_in_its_place(source: &Source) -> Vec<Finding> {
     let places = [
         "lb-common/",
         "lb-userspace/src/edge/dataplane/",
         "lb-userspace/src/edge/dataplane.rs",
         "tests/bench/src/bpf/",
+        "tests/bench/src/packet/against/katran/",
     ];
     if places.iter().any(|place| source.path.starts_with(place)) {
         return Vec::new();
     }
-    let message = "only edge::dataplane, the benchmark's bpf and lb-common may name aya";
+    let message = "only edge::dataplane, the benchmark's bpf and adapters, and lb-common may name aya";
     named(source, "aya", message)
 }
 

@@ -1,4 +1,5 @@
-//! The benchmark's own BPF programs. With `edge::dataplane` of `lb-userspace` the only place that touches BPF.
+//! The benchmark's own BPF programs. With `edge::dataplane` of `lb-userspace` and the
+//! adapters of other balancers the only place that touches BPF.
 //!
 //! # Layout
 //!

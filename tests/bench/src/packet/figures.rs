@@ -1,101 +1,145 @@
 //! What is made of the samples.
 
 use super::Extents;
+use super::against::Rivals;
 use super::rounds::Measured;
 use super::scenario;
+use crate::measure::Samples;
 use crate::report::{Better, Chart, ChartKind, Figure, Section, Series, Table};
 
-/// What is said of it all.
-pub fn section(measured: &[Measured], extents: &Extents) -> Section {
-    let gross = |name: &str, flows: u32| {
-        let found = measured
-            .iter()
-            .find(|one| one.scenario.name == name && one.flows == flows);
-        found.map(|one| &one.gross)
-    };
-    let net = |one: &Measured| {
-        let drop = if one.scenario.is_listed {
-            scenario::DROP_LISTED
-        } else {
-            scenario::DROP
-        };
-        gross(drop, one.flows).map(|drop| one.gross.less(drop))
-    };
-    let mut figures = Vec::new();
-    for one in measured {
-        let Some(own) = net(one) else { continue };
-        let name = format!("packet/{}/{}", one.scenario.name, one.flows);
-        if one.scenario.name == scenario::DROP || one.scenario.name == scenario::DROP_LISTED {
+/// A cell of which nothing is known.
+const NOTHING: &str = "-";
+
+/// All samples, found by name and number of flows.
+struct Found<'a>(&'a [Measured<'a>]);
+
+impl Found<'_> {
+    fn one(&self, name: &str, flows: u32) -> Option<&Measured<'_>> {
+        self.0.iter().find(|one| one.name() == name && one.flows() == flows)
+    }
+
+    /// What the program itself takes.
+    fn net(&self, one: &Measured) -> Option<Samples> {
+        let drop = self.one(one.drop(), one.flows())?;
+        Some(one.gross.less(&drop.gross))
+    }
+
+    fn named(&self, name: &str, flows: u32) -> Option<Samples> {
+        self.one(name, flows).and_then(|one| self.net(one))
+    }
+
+    fn figure(&self, one: &Measured, rival: Option<&str>) -> Option<Figure> {
+        let own = self.net(one)?;
+        let (name, flows) = (one.name(), one.flows());
+        let path = format!("packet/{name}/{flows}");
+        if name == scenario::DROP || name == scenario::DROP_LISTED {
             // What the feeder and the call take: on these nothing is taken off.
-            figures.push(Figure::new(name, "ns", Better::Neither, &one.gross));
-            continue;
+            return Some(Figure::new(path, "ns", Better::Neither, &one.gross));
         }
-        let mut figure = Figure::new(name, "ns", Better::Less, &own);
-        let named = |name: &str, flows: u32| {
-            measured
-                .iter()
-                .find(|one| one.scenario.name == name && one.flows == flows)
-                .and_then(net)
-        };
-        if let Some(floor) = named(scenario::FLOOR, one.flows) {
+        let mut figure = Figure::new(path, "ns", Better::Less, &own);
+        if let Some(floor) = self.named(scenario::FLOOR, flows) {
             figure = figure.ratio("floor", &own, &floor);
         }
-        if let Some(alone) = named(&one.scenario.name, 1).filter(|_| one.flows != 1) {
+        if let Some(alone) = self.named(name, 1).filter(|_| flows != 1) {
             figure = figure.ratio("1 flow", &own, &alone);
         }
-        figures.push(figure);
+        let Some(rival) = rival.filter(|rival| !name.starts_with(*rival)) else {
+            return Some(figure);
+        };
+        if let Some((theirs, flows)) = counterpart(name, flows)
+            && let Some(theirs) = self.named(&format!("{rival}/{theirs}"), flows)
+        {
+            figure = figure.ratio(rival, &own, &theirs);
+        }
+        if name.ends_with("/established")
+            && let Some(theirs) = self.named(&format!("{rival}/stateless"), flows)
+        {
+            figure = figure.ratio(&format!("{rival} stateless"), &own, &theirs);
+        }
+        Some(figure)
+    }
+}
+
+/// What of another balancer does the same as a scenario of ours, and with how many flows.
+fn counterpart(name: &str, flows: u32) -> Option<(&'static str, u32)> {
+    match name {
+        // A flow that is open sends no SYN in `fullnat`.
+        "fullnat/syn" | "ipip/established+trace" => None,
+        _ if name.starts_with("floor/") => None,
+        _ => match name.rsplit_once('/')?.1 {
+            "established" | "back" => Some(("established", flows)),
+            "syn" | "new-flow" => Some(("new-flow", 1)),
+            "udp" if flows == 1 => Some(("udp", 1)),
+            "not-ours" if flows == 1 => Some(("not-ours", 1)),
+            _ => None,
+        },
+    }
+}
+
+/// The ratio of a figure to another.
+fn ratio(figure: &Figure, to: &str) -> String {
+    let ratio = figure.ratios.iter().find(|ratio| ratio.to == to);
+    ratio.map_or_else(|| NOTHING.into(), |ratio| format!("{:.2}", ratio.median))
+}
+
+/// What is said of it all.
+pub fn section(measured: &[Measured], extents: &Extents, rivals: Option<&Rivals>) -> Section {
+    let found = Found(measured);
+    let rival = rivals.map(Rivals::name);
+    let figures: Vec<Figure> = measured.iter().filter_map(|one| found.figure(one, rival)).collect();
+    let mut method = vec![format!(
+        "`BPF_PROG_TEST_RUN` on one core, {} packets of 60 bytes a sample after {} to warm up, {} rounds in which everything is \
+         measured once, in turn. A feeder puts each packet back, gives it another flow at random and tail-calls the program; \
+         time is the thread's CPU time, less what the same takes with a program that only drops. Ratios are medians of the \
+         ratios of each round.",
+        extents.packets, extents.warm_up, extents.rounds
+    )];
+    let mut tables = vec![
+        table(&figures, extents, "ns per packet, median", |figure| {
+            format!("{:.1}", figure.median)
+        }),
+        table(&figures, extents, "times the smallest balancer", |figure| {
+            ratio(figure, "floor")
+        }),
+    ];
+    if let Some(rivals) = rivals {
+        method.push(rivals.setup());
+        let title = format!("times {}", rivals.name());
+        tables.push(table(&figures, extents, &title, |figure| ratio(figure, rivals.name())));
     }
     Section {
         name: "packet".into(),
         title: "Nanoseconds per packet".into(),
-        method: vec![format!(
-            "`BPF_PROG_TEST_RUN` on one core, {} packets of 60 bytes a sample after {} to warm up, {} rounds in which everything is \
-             measured once, in turn. A feeder puts each packet back, gives it another flow at random and tail-calls the program; \
-             time is the thread's CPU time, less what the same takes with a program that only drops. Ratios are medians of the \
-             ratios of each round.",
-            extents.packets, extents.warm_up, extents.rounds
-        )],
-        tables: vec![
-            table(&figures, extents, "ns per packet, median", |figure| {
-                format!("{:.1}", figure.median)
-            }),
-            table(&figures, extents, "times the smallest balancer", |figure| {
-                figure
-                    .ratios
-                    .iter()
-                    .find(|ratio| ratio.to == "floor")
-                    .map_or(String::new(), |ratio| format!("{:.2}", ratio.median))
-            }),
-        ],
-        charts: vec![chart(&figures, extents)],
+        method,
+        tables,
+        charts: vec![chart(&figures, extents, rival)],
         figures,
         skipped: Vec::new(),
     }
 }
 
-/// A row a scenario, a column a number of flows.
+/// A row a scenario that there is something to say of, a column a number of flows.
 fn table(figures: &[Figure], extents: &Extents, title: &str, cell: impl Fn(&Figure) -> String) -> Table {
     let mut columns = vec!["scenario".to_owned()];
     columns.extend(extents.flows.iter().map(|flows| named_flows(*flows)));
     let rows = names(figures).into_iter().map(|name| {
         let cells = extents.flows.iter().map(|flows| {
             let wanted = format!("packet/{name}/{flows}");
-            figures
-                .iter()
-                .find(|figure| figure.name == wanted)
-                .map_or_else(|| "-".into(), &cell)
+            let figure = figures.iter().find(|figure| figure.name == wanted);
+            figure.map_or_else(|| NOTHING.into(), &cell)
         });
         std::iter::once(name.to_owned()).chain(cells).collect()
     });
+    let says_something = |row: &Vec<String>| row.iter().skip(1).any(|cell| cell != NOTHING);
     Table {
         title: title.into(),
         columns,
-        rows: rows.collect(),
+        rows: rows.filter(says_something).collect(),
     }
 }
 
-fn chart(figures: &[Figure], extents: &Extents) -> Chart {
-    let shown = [
+fn chart(figures: &[Figure], extents: &Extents, rival: Option<&str>) -> Chart {
+    let ours = [
         "floor/balancer",
         "ipip/established",
         "l2/established",
@@ -104,8 +148,12 @@ fn chart(figures: &[Figure], extents: &Extents) -> Chart {
         "fullnat/back",
         "pass/not-ours",
     ];
-    let series = shown.into_iter().map(|name| Series {
-        name: name.into(),
+    let theirs = ["established", "stateless"].into_iter();
+    let theirs = rival
+        .into_iter()
+        .flat_map(|rival| theirs.clone().map(move |what| format!("{rival}/{what}")));
+    let shown = ours.into_iter().map(str::to_owned).chain(theirs);
+    let series = shown.map(|name| Series {
         values: extents
             .flows
             .iter()
@@ -117,6 +165,7 @@ fn chart(figures: &[Figure], extents: &Extents) -> Chart {
                     .map(|figure| figure.median)
             })
             .collect(),
+        name,
     });
     Chart {
         title: "Cost of a packet by the number of flows".into(),
@@ -153,5 +202,27 @@ fn named_flows(flows: u32) -> String {
         _ if flows >= 1 << 20 && flows.is_multiple_of(1 << 20) => format!("{} M", flows >> 20),
         _ if flows >= 1 << 10 && flows.is_multiple_of(1 << 10) => format!("{} k", flows >> 10),
         _ => flows.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_is_compared_with_like() {
+        assert_eq!(counterpart("fullnat/back", 65_536), Some(("established", 65_536)));
+        assert_eq!(counterpart("ipip/established", 1), Some(("established", 1)));
+        assert_eq!(counterpart("fullnat/new-flow", 1 << 20), Some(("new-flow", 1)));
+        assert_eq!(counterpart("ipip/syn", 65_536), Some(("new-flow", 1)));
+        assert_eq!(counterpart("pass/not-ours", 1), Some(("not-ours", 1)));
+        for (name, flows) in [
+            ("fullnat/syn", 1),
+            ("l2/udp", 65_536),
+            ("drop/ttl-expired", 1),
+            ("floor/not-ours", 1),
+        ] {
+            assert_eq!(counterpart(name, flows), None, "{name}");
+        }
     }
 }

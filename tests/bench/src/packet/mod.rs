@@ -5,16 +5,20 @@
 //! - here: how much is measured
 //! - [`world`]: the balancer with its maps, and traffic
 //! - [`scenario`]: what is measured
+//! - [`against`]: what is measured of another balancer
 //! - [`rounds`]: everything loaded, proved, and measured in turn
 //! - [`figures`]: what is made of the samples
 //!
 //! A feeder puts each packet back, gives it another flow and tail-calls the program under test. Time is this thread's CPU time;
 //! what the feeder takes is measured with a program that only drops, in the same round, and taken off.
 
+mod against;
 mod figures;
 mod rounds;
 mod scenario;
 mod world;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -22,13 +26,14 @@ use clap::Args;
 use crate::Extent;
 use crate::measure::{last_cpu, pin};
 use crate::report::Section;
+use against::{Rivals, Room};
 use rounds::{Bench, PROOF};
 use scenario::Scenario;
 
 /// What `bench packet` takes besides.
 #[derive(Args, Clone, Default)]
 pub struct Arguments {
-    /// Only scenarios whose names hold this; the floors are always measured.
+    /// Only scenarios whose names hold this; the floors, and another balancer, are always measured.
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
     /// Numbers of flows, powers of two.
@@ -37,6 +42,9 @@ pub struct Arguments {
     /// Rounds.
     #[arg(long)]
     rounds: Option<usize>,
+    /// Also measure another balancer, of which this is the compiled BPF object: Katran's balancer.bpf.o.
+    #[arg(long, value_name = "OBJECT")]
+    against: Option<PathBuf>,
 }
 
 /// How much is measured.
@@ -47,6 +55,8 @@ struct Extents {
     packets: u32,
     /// Packets before a sample, so that what a flow touches is as warm as it gets.
     warm_up: u32,
+    /// Connections that another balancer's table has room for: what Katran gives each of two cores.
+    connections: u32,
 }
 
 impl Extents {
@@ -65,6 +75,7 @@ impl Extents {
             rounds: arguments.rounds.unwrap_or(extent.choose(2, 7, 15)).max(1),
             packets: extent.choose(1000, 100_000, 200_000),
             warm_up: extent.choose(100, 50_000, 100_000),
+            connections: extent.choose(1 << 16, 4_000_000, 4_000_000),
         }
     }
 
@@ -82,7 +93,8 @@ impl Extents {
 ///
 /// # Errors
 ///
-/// No permission, a program that takes another way than the scenario says, a kernel that refuses.
+/// No permission, a program that takes another way than the scenario says, a kernel that refuses, or an object of
+/// another balancer that no adapter knows.
 pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
     let extents = Extents::of(extent, arguments);
     let wanted = |scenario: &Scenario| {
@@ -90,8 +102,17 @@ pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
         scenario.is_floor() || scenario.name.contains(filter)
     };
     let scenarios: Vec<Scenario> = scenario::all().into_iter().filter(wanted).collect();
-    pin(last_cpu())?;
-    let mut bench = Bench::new(&extents)?;
+    let cpu = last_cpu();
+    pin(cpu)?;
+    let room = Room {
+        connections: extents.connections,
+        open: extents.most_flows(),
+    };
+    let rivals = match &arguments.against {
+        Some(object) => Some(Rivals::load(object, cpu, room)?),
+        None => None,
+    };
+    let mut bench = Bench::new(&extents, rivals)?;
     let measured = bench.measure(&scenarios, &extents)?;
-    Ok(figures::section(&measured, &extents))
+    Ok(figures::section(&measured, &extents, bench.rivals()))
 }

@@ -1,14 +1,15 @@
 //! Everything loaded, proved, and measured in turn.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use lb_common::abi::protocol;
 use lb_tests::packet::bad_checksum;
 use lb_userspace::core::model::Mode;
 
 use super::Extents;
+use super::against::{Case, Rivals};
 use super::scenario::{self, Scenario, Subject, Way};
 use super::world::{self, Balancer};
-use crate::bpf::feed::Fed;
+use crate::bpf::feed::{Fed, Timed};
 use crate::bpf::floors::{Floors, Job};
 use crate::measure::Samples;
 
@@ -22,17 +23,50 @@ pub struct Bench {
     filling: Balancer,
     floors: Floors,
     fed: Vec<(Subject, Fed)>,
+    rivals: Option<Rivals>,
 }
 
-/// A scenario at a number of flows, and its samples: nanoseconds per packet, the feeder's share included.
+/// Something that is measured, and its samples: nanoseconds per packet, the feeder's share included.
 pub struct Measured<'a> {
-    pub scenario: &'a Scenario,
-    pub flows: u32,
+    what: What<'a>,
     pub gross: Samples,
 }
 
+/// What is measured.
+enum What<'a> {
+    /// A scenario at a number of flows.
+    Ours(&'a Scenario, u32),
+    /// Something of another balancer.
+    Theirs(Case),
+}
+
+impl Measured<'_> {
+    /// Of the scenario, to be followed by the number of flows.
+    pub fn name(&self) -> &str {
+        match &self.what {
+            What::Ours(scenario, _) => &scenario.name,
+            What::Theirs(case) => &case.name,
+        }
+    }
+
+    pub fn flows(&self) -> u32 {
+        match &self.what {
+            What::Ours(_, flows) => *flows,
+            What::Theirs(case) => case.flows,
+        }
+    }
+
+    /// The scenario of what the feeder takes.
+    pub fn drop(&self) -> &'static str {
+        match &self.what {
+            What::Ours(scenario, _) if scenario.is_listed => scenario::DROP_LISTED,
+            What::Ours(..) | What::Theirs(_) => scenario::DROP,
+        }
+    }
+}
+
 impl Bench {
-    pub fn new(extents: &Extents) -> Result<Self> {
+    pub fn new(extents: &Extents, rivals: Option<Rivals>) -> Result<Self> {
         let flows = extents.most_flows();
         let mut balancer = Balancer::new(flows, false)?;
         let traced = Balancer::new(1, true)?;
@@ -70,7 +104,16 @@ impl Bench {
             filling,
             floors,
             fed,
+            rivals,
         })
+    }
+
+    pub fn rivals(&self) -> Option<&Rivals> {
+        self.rivals.as_ref()
+    }
+
+    fn theirs(&mut self) -> Result<&mut Rivals> {
+        self.rivals.as_mut().context("no other balancer is loaded")
     }
 
     fn fed(&mut self, subject: Subject) -> &mut Fed {
@@ -124,32 +167,58 @@ impl Bench {
 
     /// Takes a sample of everything in each round.
     pub fn measure<'a>(&mut self, scenarios: &'a [Scenario], extents: &Extents) -> Result<Vec<Measured<'a>>> {
-        let mut measured: Vec<Measured> = Vec::new();
-        for flows in &extents.flows {
-            let has = scenarios
-                .iter()
-                .filter(|scenario| scenario.has(*flows, extents.most_flows()));
-            measured.extend(has.map(|scenario| Measured {
-                scenario,
-                flows: *flows,
-                gross: Samples::default(),
-            }));
+        let all = self.all(scenarios, extents);
+        for what in &all {
+            match what {
+                What::Ours(scenario, flows) => self.prove(scenario, *flows)?,
+                What::Theirs(case) => self.theirs()?.prove(case)?,
+            }
         }
-        for one in &measured {
-            self.prove(one.scenario, one.flows)?;
-        }
+        let measured = all.into_iter().map(|what| Measured {
+            what,
+            gross: Samples::default(),
+        });
+        let mut measured: Vec<Measured> = measured.collect();
         for _ in 0..extents.rounds {
             for one in &mut measured {
-                let traffic = one.scenario.traffic(one.flows);
-                let (packets, warm_up) = one.scenario.packets(extents.packets, extents.warm_up);
-                let fed = self.fed(one.scenario.subject);
-                if warm_up > 0 {
-                    fed.run(&traffic, warm_up)?;
-                }
-                let timed = fed.time(&traffic, packets)?;
+                let timed = self.sample(&one.what, extents)?;
                 one.gross.push(timed.nanoseconds_per_run());
             }
         }
         Ok(measured)
+    }
+
+    /// What is to be measured, in turn: what is compared is close to each other.
+    fn all<'a>(&self, scenarios: &'a [Scenario], extents: &Extents) -> Vec<What<'a>> {
+        let cases = self.rivals.as_ref().map(|rivals| rivals.cases(&extents.flows));
+        let cases = cases.unwrap_or_default();
+        let mut all = Vec::new();
+        for flows in &extents.flows {
+            let ours = scenarios
+                .iter()
+                .filter(|scenario| scenario.has(*flows, extents.most_flows()));
+            all.extend(ours.map(|scenario| What::Ours(scenario, *flows)));
+            let theirs = cases.iter().filter(|case| case.flows == *flows);
+            all.extend(theirs.cloned().map(What::Theirs));
+        }
+        all
+    }
+
+    fn sample(&mut self, what: &What, extents: &Extents) -> Result<Timed> {
+        let (scenario, flows) = match what {
+            What::Ours(scenario, flows) => (scenario, *flows),
+            What::Theirs(case) => {
+                let rivals = self.theirs()?;
+                rivals.time(case, extents.warm_up)?;
+                return rivals.time(case, extents.packets);
+            }
+        };
+        let traffic = scenario.traffic(flows);
+        let (packets, warm_up) = scenario.packets(extents.packets, extents.warm_up);
+        let fed = self.fed(scenario.subject);
+        if warm_up > 0 {
+            fed.run(&traffic, warm_up)?;
+        }
+        fed.time(&traffic, packets)
     }
 }

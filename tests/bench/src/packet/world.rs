@@ -196,8 +196,13 @@ impl Balancer {
 /// Clients' packets to the service of a mode.
 pub fn traffic(mode: Mode, kind: Kind, flows: Flows) -> Traffic {
     let to = vip(mode, kind.protocol());
+    traffic_to(SocketAddrV4::new(to.address, to.port), kind, flows)
+}
+
+/// Clients' packets to a service.
+pub fn traffic_to(to: SocketAddrV4, kind: Kind, flows: Flows) -> Traffic {
     Traffic {
-        frame: kind.frame(client(), SocketAddrV4::new(to.address, to.port)),
+        frame: kind.frame(client(), to),
         flows,
     }
 }
