@@ -9,7 +9,7 @@
 //! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
 //! - [`mod@test`]: runs the tests and counts
 //! - [`demo`]: shows it all, with real traffic
-//! - [`bench`]: measures it, side by side with what it is compared with
+//! - [`mod@bench`]: measures it, side by side with what it is compared with
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
 
