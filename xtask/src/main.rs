@@ -9,7 +9,7 @@
 //! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
 //! - [`mod@test`]: runs the tests and counts
 //! - [`demo`]: shows it all, with real traffic
-//! - [`bench`]: measures it, side by side with what it is compared with
+//! - [`mod@bench`]: measures it, side by side with what it is compared with
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
 
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(false).map(|()| true),
         ["demo", "--keep"] => demo::run(true).map(|()| true),
         ["demo", "--clear"] => demo::clear().map(|()| true),
-        ["bench", arguments @ ..] => bench::run(arguments).map(|()| true),
+        ["bench", arguments @ ..] => bench::run(arguments).map(|never| match never {}),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(true)
