@@ -19,6 +19,7 @@ use lb_tests::packet::bad_checksum;
 use lb_userspace::core::model::Mode;
 
 use crate::Extent;
+use crate::all::Headline;
 use crate::bpf::feed::Fed;
 use crate::bpf::floors::{Floors, Job};
 use crate::measure::{Samples, last_cpu, pin};
@@ -38,6 +39,26 @@ pub struct Arguments {
     /// Rounds.
     #[arg(long)]
     rounds: Option<usize>,
+}
+
+/// What it is measured for.
+pub const HEADLINES: [Headline; 9] = [
+    headline(
+        "packet/floor/balancer/1",
+        "the smallest balancer (floor), `ipip`, 1 flow",
+    ),
+    headline("packet/ipip/established/1", "lb, `ipip`, established, 1 flow"),
+    headline("packet/ipip/established/1048576", "the same, 1 M flows"),
+    headline("packet/l2/established/1", "lb, `l2`, established, 1 flow"),
+    headline("packet/nat/established/1", "lb, `nat`, established, 1 flow"),
+    headline("packet/fullnat/established/1", "lb, `fullnat`, established, 1 flow"),
+    headline("packet/fullnat/established/65536", "the same, 64 k flows"),
+    headline("packet/fullnat/established/1048576", "the same, 1 M flows"),
+    headline("packet/pass/not-ours/1", "lb, a packet that is not its own, 1 flow"),
+];
+
+const fn headline(figure: &'static str, says: &'static str) -> Headline {
+    Headline { figure, says }
 }
 
 /// How much is measured.
