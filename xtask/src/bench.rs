@@ -1,14 +1,16 @@
 //! `cargo xtask bench`: builds `lb` and the benchmark for release, and runs the benchmark.
 
+use std::convert::Infallible;
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 
 use crate::shell::{self, cargo};
 use crate::{setup, workspace};
 
-/// Runs the benchmark with these arguments.
-pub fn run(arguments: &[&str]) -> Result<()> {
+/// Becomes the benchmark with these arguments: its exit status is ours, and a signal is for it. Returns only when that fails.
+pub fn run(arguments: &[&str]) -> Result<Infallible> {
     setup::for_running()?;
     let build = [
         "build",
@@ -24,5 +26,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let release = workspace::target()?.join("release");
     let bench = release.join("lb-bench");
     ensure!(bench.is_file(), "cargo built no {}", bench.display());
-    shell::run(Command::new(bench).args(arguments).env("LB_BIN", release.join("lb")))
+    let mut command = Command::new(&bench);
+    let error = command.args(arguments).env("LB_BIN", release.join("lb")).exec();
+    Err(Error::new(error)).with_context(|| format!("cannot run {}", bench.display()))
 }

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(false).map(|()| true),
         ["demo", "--keep"] => demo::run(true).map(|()| true),
         ["demo", "--clear"] => demo::clear().map(|()| true),
-        ["bench", arguments @ ..] => bench::run(arguments).map(|()| true),
+        ["bench", arguments @ ..] => bench::run(arguments).map(|never| match never {}),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(true)

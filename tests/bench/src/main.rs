@@ -2,6 +2,8 @@
 //!
 //! # Layout
 //!
+//! - [`all`]: every benchmark there is
+//! - [`diff`]: what has changed between two reports
 //! - [`report`]: figures, tables and charts, and what is written of them
 //! - [`measure`]: time, rounds, and what is made of samples
 //! - [`bpf`]: the benchmark's own BPF programs
@@ -9,13 +11,18 @@
 //!
 //! Everything is measured in one run, interleaved, and quoted as a ratio: on a shared machine absolute times say little.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
+use lb_lab::interrupt::Interrupted;
+use serde::{Deserialize, Serialize};
 
+mod all;
 mod bpf;
+mod diff;
 mod measure;
 mod packet;
 mod report;
@@ -39,24 +46,52 @@ enum What {
         #[command(flatten)]
         packet: packet::Arguments,
     },
+    /// Every benchmark, and a report of it all: JSON, Markdown and charts. Takes up to 15 minutes.
+    All {
+        #[command(flatten)]
+        length: Length,
+        /// Write the report into this directory, which is empty or not there [default: target/bench/TIME].
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Say what got worse from one report to another, beyond noise; exit with 1 if something did.
+    ///
+    /// A figure has changed when its medians differ by more than 4 standard errors of their difference, which come from both spreads,
+    /// and by more than 3 %. Where both reports give it as a multiple of the floor, the multiple is compared: the machine's speed is
+    /// not in it.
+    ///
+    /// Exit status: 0 nothing got worse, 1 something did, 2 wrong usage or a file that cannot be read.
+    Diff {
+        /// `report.json`, or what `--json` has written.
+        before: PathBuf,
+        after: PathBuf,
+    },
 }
 
 /// What every benchmark takes.
 #[derive(Args, Clone)]
 struct Common {
+    #[command(flatten)]
+    length: Length,
+    /// Also write the figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// How long it is to take.
+#[derive(Args, Clone)]
+struct Length {
     /// Short: shows that it runs, its figures mean nothing.
     #[arg(long, conflicts_with = "quick")]
     smoke: bool,
     /// Fewer rounds.
     #[arg(long)]
     quick: bool,
-    /// Also write the figures to this file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
 }
 
 /// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Extent {
     /// Enough to see that it runs.
     Smoke,
@@ -75,7 +110,13 @@ impl Extent {
     }
 }
 
-impl Common {
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.choose("smoke", "quick", "whole"))
+    }
+}
+
+impl Length {
     fn extent(&self) -> Extent {
         match (self.smoke, self.quick) {
             (true, _) => Extent::Smoke,
@@ -85,23 +126,43 @@ impl Common {
     }
 }
 
+impl Common {
+    fn extent(&self) -> Extent {
+        self.length.extent()
+    }
+}
+
 fn main() -> ExitCode {
-    match run(Cli::parse().what) {
-        Ok(()) => ExitCode::SUCCESS,
+    let what = Cli::parse().what;
+    let on_error = match what {
+        What::Diff { .. } => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    };
+    match run(what) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("bench: {error:#}");
-            ExitCode::FAILURE
+            // A shell expects 128 and the signal's number of what a signal has ended.
+            let by = error.downcast_ref().map(|Interrupted(signal)| signal + 128);
+            by.and_then(|code| u8::try_from(code).ok())
+                .map_or(on_error, ExitCode::from)
         }
     }
 }
 
-fn run(what: What) -> Result<()> {
+fn run(what: What) -> Result<ExitCode> {
     match what {
         What::Packet { common, packet } => {
             let section = packet::run(common.extent(), &packet)?;
-            say(&common, section)
+            say(&common, section)?;
+        }
+        What::All { length, out } => all::run(length.extent(), out)?,
+        What::Diff { before, after } => {
+            let is_worse = diff::run(&before, &after)?;
+            return Ok(ExitCode::from(u8::from(is_worse)));
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn say(common: &Common, section: Section) -> Result<()> {

@@ -24,6 +24,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::Extent;
+use crate::all::Headline;
 use crate::measure::{last_cpu, pin};
 use crate::report::Section;
 use against::{Rivals, Room};
@@ -45,6 +46,26 @@ pub struct Arguments {
     /// Also measure another balancer, of which this is the compiled BPF object: Katran's balancer.bpf.o.
     #[arg(long, value_name = "OBJECT")]
     against: Option<PathBuf>,
+}
+
+/// What it is measured for.
+pub const HEADLINES: [Headline; 9] = [
+    headline(
+        "packet/floor/balancer/1",
+        "the smallest balancer (floor), `ipip`, 1 flow",
+    ),
+    headline("packet/ipip/established/1", "lb, `ipip`, established, 1 flow"),
+    headline("packet/ipip/established/1048576", "the same, 1 M flows"),
+    headline("packet/l2/established/1", "lb, `l2`, established, 1 flow"),
+    headline("packet/nat/established/1", "lb, `nat`, established, 1 flow"),
+    headline("packet/fullnat/established/1", "lb, `fullnat`, established, 1 flow"),
+    headline("packet/fullnat/established/65536", "the same, 64 k flows"),
+    headline("packet/fullnat/established/1048576", "the same, 1 M flows"),
+    headline("packet/pass/not-ours/1", "lb, a packet that is not its own, 1 flow"),
+];
+
+const fn headline(figure: &'static str, says: &'static str) -> Headline {
+    Headline { figure, says }
 }
 
 /// How much is measured.

@@ -1,4 +1,18 @@
 //! What a benchmark has found, for machines and for people.
+//!
+//! # Layout
+//!
+//! - here: a section, its figures, tables and charts
+//! - [`document`]: all sections of a run, and their files
+//! - [`machine`]: what figures depend on
+//! - [`markdown`], [`svg`]: what people read
+//! - [`number`]: numbers as people read them
+
+pub mod document;
+pub mod machine;
+mod markdown;
+pub mod number;
+mod svg;
 
 use std::fmt;
 
