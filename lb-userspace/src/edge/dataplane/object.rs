@@ -12,6 +12,7 @@ use super::DataplaneError;
 use crate::core::model::Limits;
 
 static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer"));
+static STATELESS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/stateless"));
 static DECAP: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/decap"));
 static PASS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pass"));
 
@@ -23,6 +24,8 @@ pub struct Load<'a> {
     pub meta: Meta,
     /// Bits of `abi::FEATURE_*`.
     pub features: u32,
+    /// Whether the program has the flow table of `fullnat`; the maps are the same.
+    pub flow_table: bool,
 }
 
 /// Buckets for a flow table of `flows`, half full when it has that many.
@@ -80,7 +83,8 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
-    let mut ebpf = loader.load(BALANCER).map_err(DataplaneError::load)?;
+    let object = if load.flow_table { BALANCER } else { STATELESS };
+    let mut ebpf = loader.load(object).map_err(DataplaneError::load)?;
     program(&mut ebpf, "balancer")?
         .load()
         .map_err(DataplaneError::program)?;
