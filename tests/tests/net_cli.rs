@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
-use lb_lab::{Balancer, Lab, Mode, Plan, program};
+use lb_lab::{Balancer, CliOutput, Lab, Mode, Plan, program};
 use lb_tests::net::refused::one_line;
 use lb_tests::net::run::{self, Second, changes, does, revision};
 use lb_tests::net::{PATIENCE, ask, fields, look};
@@ -376,16 +376,21 @@ fn a_second_daemon_on_the_same_places_is_refused() -> Result<()> {
     let output = second.run(balancer, &[], &[])?;
     assert_eq!(output.code, Some(1));
     let shown = socket.to_string_lossy();
-    one_line(&output.stderr, &["another lb daemon", &shown, "--socket"]).context(output.stderr)?;
+    one_line(last(&output), &["another lb daemon", &shown, "--socket"]).context(output.stderr.clone())?;
 
     let mut second = Second::beside(balancer);
     second.pin_dir.clone_from(&pin_dir);
     let output = second.run(balancer, &[], &[])?;
     assert_eq!(output.code, Some(1));
     let shown = pin_dir.to_string_lossy();
-    one_line(&output.stderr, &["another lb daemon", &shown, "--pin-dir"]).context(output.stderr)?;
+    one_line(last(&output), &["another lb daemon", &shown, "--pin-dir"]).context(output.stderr.clone())?;
 
     assert_eq!((balancer.lb_ok(&["save"])?, revision(balancer)?), before);
     assert_eq!(look::number(balancer, &["status"], "/services")?, 1);
     Ok(())
+}
+
+/// What a daemon that does not start says last; the lines before are its log.
+fn last(output: &CliOutput) -> &str {
+    output.stderr.lines().last().unwrap_or_default()
 }

@@ -69,7 +69,7 @@ fn names_that_are_unknown_or_taken() -> Result<()> {
             &["service web is there already", "lb service set web"],
         ),
         (
-            "service add new --vip 10.9.0.1:80",
+            "service add new --vip 10.9.0.1:80 --mode nat",
             &["10.9.0.1:80/tcp", "taken by service web", "another port"],
         ),
         (

@@ -1,11 +1,6 @@
 //! What the kernel can do, found out by trying: a distribution's kernel may have more than its version says.
 
-use std::fs::File;
-use std::io;
-use std::os::fd::FromRawFd as _;
-
-use rustix::process::{Resource, Rlimit, setrlimit};
-
+use super::syscall::{Command, bpf};
 use crate::core::capabilities::Capabilities;
 
 /// Tries what not every supported kernel can do. Takes one system call where it can; nothing is left behind.
@@ -60,18 +55,7 @@ fn accepts(operation: Atomic) -> bool {
         instruction(MOV64_IMMEDIATE, 0, 0, 0),
         instruction(EXIT, 0, 0, 0),
     ];
-    let refused = match load(&program) {
-        Ok(()) => return true,
-        Err(error) => error,
-    };
-    // Before 5.11 programs and maps count as locked memory, and a limit of that looks like a lack of permission.
-    let unlimited = Rlimit {
-        current: None,
-        maximum: None,
-    };
-    refused.raw_os_error() == Some(libc::EPERM)
-        && setrlimit(Resource::Memlock, unlimited).is_ok()
-        && load(&program).is_ok()
+    load(&program)
 }
 
 /// The attributes of `BPF_PROG_LOAD`, as far as they are needed.
@@ -88,9 +72,8 @@ struct Attributes {
     flags: u32,
 }
 
-/// Has the kernel verify a program of the balancer's type, and drops it.
-fn load(program: &[Instruction]) -> io::Result<()> {
-    const BPF_PROG_LOAD: libc::c_int = 5;
+/// Whether the kernel takes a program of the balancer's type; what it makes of it is dropped.
+fn load(program: &[Instruction]) -> bool {
     const BPF_PROG_TYPE_XDP: u32 = 6;
     let attributes = Attributes {
         program_type: BPF_PROG_TYPE_XDP,
@@ -103,21 +86,8 @@ fn load(program: &[Instruction]) -> io::Result<()> {
         kernel_version: 0,
         flags: 0,
     };
-    // SAFETY: the attributes, and the instructions and the text that they point to, outlive the call, which only reads them.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_PROG_LOAD,
-            &raw const attributes,
-            size_of::<Attributes>(),
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a descriptor that the kernel has just given, and that nobody else knows.
-    drop(unsafe { File::from_raw_fd(fd as libc::c_int) });
-    Ok(())
+    // SAFETY: the attributes of this command; the instructions and the text that they point to outlive the call.
+    unsafe { bpf(Command::ProgramLoad, &attributes) }.is_ok()
 }
 
 const _: () = assert!(size_of::<Instruction>() == 8 && size_of::<Attributes>() == 48);

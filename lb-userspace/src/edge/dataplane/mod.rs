@@ -5,6 +5,8 @@
 //! - `object`: the embedded objects and how they are loaded
 //! - `kernel`: what the kernel can do
 //! - `mapped`: arrays in this process's memory
+//! - `egress`: the interfaces that packets are sent through
+//! - `syscall`: what aya has no words for
 //! - `tables`: the maps, typed, and the writing of a plan into them
 //! - `adopt`: the account of maps that are there already
 //! - `links`: attaching to interfaces
@@ -16,12 +18,14 @@
 
 mod adopt;
 mod bpffs;
+mod egress;
 mod error;
 mod kernel;
 mod links;
 mod mapped;
 mod object;
 mod stats;
+mod syscall;
 mod tables;
 
 pub mod janitor;

@@ -8,7 +8,7 @@ use lb_common::abi::Meta;
 use lb_common::maps::{self, globals};
 use lb_common::reason::Reason;
 
-use super::DataplaneError;
+use super::{DataplaneError, egress};
 use crate::core::model::Limits;
 
 static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer"));
@@ -69,6 +69,13 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
         .iter()
         .filter_map(|name| load.pin_dir.map(|dir| (*name, dir.join(name))))
         .collect();
+    if let Some(path) = load
+        .pin_dir
+        .map(|dir| dir.join(maps::EGRESS))
+        .filter(|path| !path.exists())
+    {
+        egress::pin(&path, maps::default_limits::EGRESS)?;
+    }
     let buckets = buckets(load.limits.flows);
     let mut loader = EbpfLoader::new();
     loader
