@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const PROGRAMS: [&str; 5] = ["balancer", "decap", "pass", "bench_feed", "bench_floors"];
+const PROGRAMS: [&str; 6] = ["balancer", "stateless", "decap", "pass", "bench_feed", "bench_floors"];
 const TARGET: &str = "bpfel-unknown-none";
-/// BPF instruction set: `v3` has 32-bit jumps and compare-and-exchange.
+/// BPF instruction set: `v3` has 32-bit jumps, and compare-exchange for the objects that use it.
 const CPU: &str = "v3";
 
 fn main() {

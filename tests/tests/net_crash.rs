@@ -2,14 +2,15 @@
 
 use anyhow::{Context as _, Result, ensure};
 use lb_lab::{Balancer, Mode, Plan, wait_until};
-use lb_tests::needs_lab;
 use lb_tests::net::kernel::{self, Objects};
 use lb_tests::net::traffic::{OPEN_CONNECTIONS, Traffic, standing};
 use lb_tests::net::{PATIENCE, look};
+use lb_tests::{needs_flow_table, needs_lab};
 
 #[test]
 fn a_killed_daemon_breaks_no_connection_of_fullnat() -> Result<()> {
     needs_lab!();
+    needs_flow_table!();
     killed_and_started_again(Mode::Fullnat)
 }
 
@@ -46,7 +47,7 @@ fn killed_and_started_again(mode: Mode) -> Result<()> {
 #[test]
 fn a_stopped_daemon_leaves_traffic_flowing() -> Result<()> {
     needs_lab!();
-    let mut lab = standing(Plan::for_mode(Mode::Fullnat))?;
+    let mut lab = standing(Plan::for_mode(Mode::usual()))?;
     let mut traffic = Traffic::start(&lab)?;
     let before = Seen::now(&lab.balancer)?;
     lab.balancer.stop()?;
@@ -60,7 +61,7 @@ fn a_stopped_daemon_leaves_traffic_flowing() -> Result<()> {
 #[test]
 fn nothing_is_left_of_what_is_detached() -> Result<()> {
     needs_lab!();
-    let mut lab = standing(Plan::for_mode(Mode::Fullnat))?;
+    let mut lab = standing(Plan::for_mode(Mode::usual()))?;
     ensure!(!kernel::pins(lab.balancer.pins())?.is_empty());
     lab.balancer.lb_ok(&["detach", "--all"])?;
     assert_eq!(kernel::pins(lab.balancer.pins())?, Vec::<std::path::PathBuf>::new());
@@ -75,7 +76,7 @@ fn nothing_is_left_of_what_is_detached() -> Result<()> {
 fn the_kernel_shows_nothing_of_what_is_detached() -> Result<()> {
     needs_lab!();
     lb_lab::needs!(kernel::has_bpftool(), "needs bpftool");
-    let mut lab = standing(Plan::for_mode(Mode::Fullnat))?;
+    let mut lab = standing(Plan::for_mode(Mode::usual()))?;
     let first = Objects::pinned_in(lab.balancer.pins())?;
     lab.balancer.kill9()?;
     lab.balancer.restart()?;

@@ -5,14 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use lb_lab::client::LoadReport;
 use lb_lab::{Lab, Load, Mode, Plan, Server, program};
-use lb_tests::needs_lab;
 use lb_tests::net::{PATIENCE, SWIFT_CHECK, look, none_failed};
+use lb_tests::{needs_flow_table, needs_lab};
 
 const REQUESTS: usize = 500;
 
 #[test]
 fn no_request_fails_once_a_killed_server_is_down_in_fullnat() -> Result<()> {
     needs_lab!();
+    needs_flow_table!();
     killed_and_started_again(Mode::Fullnat)
 }
 
@@ -50,7 +51,7 @@ fn say_how_long_it_took(lab: &Lab) -> Result<()> {
 #[test]
 fn a_server_whose_check_answers_with_another_status_gets_no_requests() -> Result<()> {
     needs_lab!();
-    let lab = standing(Mode::Fullnat)?;
+    let lab = standing(Mode::usual())?;
     lab.servers[1].be_sick(true)?;
     let shown = look::wait_for_health(&lab.balancer, "web/server-2", "down")?;
     assert_eq!(shown["last_check"]["code"], "L7STS", "{shown}");
@@ -70,7 +71,7 @@ fn a_server_whose_check_answers_with_another_status_gets_no_requests() -> Result
 #[test]
 fn a_status_that_nobody_answers_with_takes_all_down() -> Result<()> {
     needs_lab!();
-    let lab = standing(Mode::Fullnat)?;
+    let lab = standing(Mode::usual())?;
     let check = format!("{SWIFT_CHECK},status=204");
     lab.balancer.lb_ok(&["service", "set", "web", "--check", &check])?;
     look::wait_for(&lab.balancer, "web", "is down", |shown| shown["state"] == "down")?;
@@ -83,7 +84,7 @@ fn a_status_that_nobody_answers_with_takes_all_down() -> Result<()> {
 #[test]
 fn when_all_are_down_packets_are_dropped_or_all_are_used() -> Result<()> {
     needs_lab!();
-    let lab = standing(Mode::Fullnat)?;
+    let lab = standing(Mode::usual())?;
     for server in &lab.servers {
         server.be_sick(true)?;
     }
@@ -127,7 +128,7 @@ fn a_server_that_announces_another_mac_goes_on() -> Result<()> {
 fn a_server_with_another_mac_goes_on_once_it_is_asked() -> Result<()> {
     const MAC: &str = "02:00:5e:00:53:02";
     needs_lab!();
-    let lab = standing(Mode::Fullnat)?;
+    let lab = standing(Mode::usual())?;
     change_mac(&lab.servers[0], MAC)?;
     forget_neighbours(&lab)?;
     goes_on_at(&lab, MAC)
@@ -136,7 +137,7 @@ fn a_server_with_another_mac_goes_on_once_it_is_asked() -> Result<()> {
 #[test]
 fn no_request_fails_while_the_kernel_forgets_its_neighbours() -> Result<()> {
     needs_lab!();
-    let lab = standing(Mode::Fullnat)?;
+    let lab = standing(Mode::usual())?;
     let log_bytes = lab.balancer.log().len();
     let load = Load::of(&lab.url("/")).connections(4);
     let running = lab.client.start_load(&load)?;

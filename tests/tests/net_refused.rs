@@ -16,7 +16,7 @@ fn standing() -> Result<Lab> {
     let mut lab = Plan::for_mode(Mode::Fullnat).servers(0).without_programs().build()?;
     lab.balancer.start()?;
     for command in [
-        "service add web --vip 10.9.0.1:80 --check none",
+        "service add web --vip 10.9.0.1:80 --mode nat --check none",
         "backend add web/web-1 10.1.0.11:8080",
     ] {
         let words: Vec<&str> = command.split(' ').collect();
@@ -69,7 +69,7 @@ fn names_that_are_unknown_or_taken() -> Result<()> {
             &["service web is there already", "lb service set web"],
         ),
         (
-            "service add new --vip 10.9.0.1:80",
+            "service add new --vip 10.9.0.1:80 --mode nat",
             &["10.9.0.1:80/tcp", "taken by service web", "another port"],
         ),
         (
@@ -245,7 +245,7 @@ fn a_dry_run_changes_nothing() -> Result<()> {
     let file = run::file(&lab.balancer, "none.toml", "version = 1\n")?;
     let apply = format!("apply {file}");
     for (command, plan) in [
-        ("service add new --vip 10.9.0.2:80", "+ service new"),
+        ("service add new --vip 10.9.0.2:80 --mode nat", "+ service new"),
         ("service remove web", "- service web"),
         ("backend add web/web-2 10.1.0.12:80", "+ backend web/web-2"),
         ("maint web/web-1", "ready -> maint"),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use lb_lab::client::RunningLoad;
 use lb_lab::{Lab, Load, Mode, Netns, Plan, program, wait_until};
-use lb_tests::needs_lab;
 use lb_tests::net::{PATIENCE, SWIFT_CHECK, look, none_failed};
+use lb_tests::{needs_flow_table, needs_lab};
 use serde_json::Value;
 
 const REQUESTS: usize = 300;
@@ -18,6 +18,7 @@ const FAR_CLIENTS: &str = "198.51.100.0/24";
 #[test]
 fn a_server_moves_behind_a_router_and_back_in_fullnat() -> Result<()> {
     needs_lab!();
+    needs_flow_table!();
     a_server_moves_behind_a_router_and_back(Mode::Fullnat)
 }
 
@@ -53,7 +54,7 @@ fn a_server_moves_behind_a_router_and_back(mode: Mode) -> Result<()> {
 #[test]
 fn a_server_that_no_route_leads_to_gets_no_requests() -> Result<()> {
     needs_lab!();
-    let lab = standing(Plan::for_mode(Mode::Fullnat))?;
+    let lab = standing(Plan::for_mode(Mode::usual()))?;
     let route = format!("route add unreachable {}", lab.servers[1].address());
     ip(lab.balancer.netns(), &route)?;
     let shown = look::wait_for(&lab.balancer, "web/server-2", "is not reachable", |shown| {
@@ -72,6 +73,7 @@ fn a_server_that_no_route_leads_to_gets_no_requests() -> Result<()> {
 #[test]
 fn clients_move_behind_another_router() -> Result<()> {
     needs_lab!();
+    needs_flow_table!();
     let lab = standing(Plan::for_mode(Mode::Fullnat))?;
     let (client, router) = (lab.client.netns(), &lab.servers[0]);
     forward(router.netns())?;
@@ -106,6 +108,7 @@ fn clients_move_behind_another_router() -> Result<()> {
 #[test]
 fn a_client_with_another_mac_goes_on_in_fullnat() -> Result<()> {
     needs_lab!();
+    needs_flow_table!();
     a_client_with_another_mac_goes_on(Mode::Fullnat)
 }
 
@@ -147,7 +150,7 @@ fn the_link_to_the_clients_goes_down_and_comes_back() -> Result<()> {
 #[test]
 fn a_server_whose_cable_is_cut_gets_no_requests_until_it_is_mended() -> Result<()> {
     needs_lab!();
-    let lab = standing(Plan::for_mode(Mode::Fullnat))?;
+    let lab = standing(Plan::for_mode(Mode::usual()))?;
     ip(lab.fabric(), "link set dev server-2 down")?;
     look::wait_for(&lab.balancer, "web/server-2", "is out", |shown| shown["slots"] == 0)?;
     let report = lab.client.load(&load(&lab))?;

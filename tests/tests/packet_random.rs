@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 
 use lb_common::reason::{Reason, Verdict as Fate};
 use lb_tests::needs_bpf;
+use lb_tests::packet::objects::{modes_with, objects};
 use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, SERVICE, SOURCES, STRANGER, backend, client};
 use lb_tests::packet::{Frame, Random, Setup, World, bad_checksum, pool, service};
 use lb_userspace::core::model::{Mode, Protocol, Vip};
@@ -26,9 +27,9 @@ fn door(mode: Mode) -> SocketAddrV4 {
     SocketAddrV4::new(*SERVICE.ip(), SERVICE.port() + mode as u16)
 }
 
-fn doors() -> impl Iterator<Item = (Mode, Vip)> {
+fn doors(modes: &[Mode]) -> impl Iterator<Item = (Mode, Vip)> {
     let both = |mode| [Protocol::Tcp, Protocol::Udp].map(|protocol| (mode, protocol));
-    MODES.into_iter().flat_map(both).map(|(mode, protocol)| {
+    modes.iter().copied().flat_map(both).map(|(mode, protocol)| {
         let door = door(mode);
         (
             mode,
@@ -41,13 +42,14 @@ fn doors() -> impl Iterator<Item = (Mode, Vip)> {
     })
 }
 
-/// Services in all modes, each with backends of its own.
-fn world() -> World {
+/// Services in these modes, each with backends of its own.
+fn world(flow_table: bool, modes: &[Mode]) -> World {
     let mut world = World::new(&Setup {
         trace: false,
+        flow_table,
         ..Setup::default()
     });
-    for (mode, vip) in doors() {
+    for (mode, vip) in doors(modes) {
         let first = mode as u8 * 10;
         world.serve(&service(vip, mode, pool((first..first + 3).map(backend))));
     }
@@ -63,7 +65,7 @@ struct Tally {
 }
 
 /// What the counters say.
-fn counted(world: &World) -> Tally {
+fn counted(world: &World, modes: &[Mode]) -> Tally {
     let mut tally = Tally::default();
     for (reason, packets) in Reason::ALL.iter().zip(world.reasons()) {
         match reason.verdict() {
@@ -71,7 +73,7 @@ fn counted(world: &World) -> Tally {
             Fate::Drop => tally.dropped += packets,
         }
     }
-    for (_, vip) in doors() {
+    for (_, vip) in doors(modes) {
         let placed = world.placed(vip);
         let of_service = world.dataplane.service_counters(placed.id).expect("counters");
         let of_backends = placed.backends.values().map(|backend| {
@@ -84,10 +86,17 @@ fn counted(world: &World) -> Tally {
     tally
 }
 
-/// Runs packets of one kind, and checks that the counters add up.
-fn run_all(mut make: impl FnMut(&mut Random) -> (Vec<u8>, bool)) {
+/// Runs packets of one kind through each object.
+fn run_all(make: impl Fn(&mut Random, &[Mode]) -> (Vec<u8>, bool)) {
+    for flow_table in objects() {
+        let modes = modes_with(flow_table, &MODES);
+        run_through(world(flow_table, &modes), &modes, |random| make(random, &modes));
+    }
+}
+
+/// Runs packets, and checks that the counters add up.
+fn run_through(mut world: World, modes: &[Mode], make: impl Fn(&mut Random) -> (Vec<u8>, bool)) {
     // Set up.
-    let mut world = world();
     let mut random = Random::seeded(seed());
     let mut tally = Tally::default();
     for number in 0..PACKETS {
@@ -114,7 +123,7 @@ fn run_all(mut make: impl FnMut(&mut Random) -> (Vec<u8>, bool)) {
             }
         }
     }
-    assert_eq!(counted(&world), tally, "seed {:#x}", seed());
+    assert_eq!(counted(&world, modes), tally, "seed {:#x}", seed());
     assert_eq!(tally.sent + tally.passed + tally.dropped, PACKETS as u64);
     assert_eq!(world.reasons()[Reason::Internal as usize], 0);
     println!("{tally:?}");
@@ -123,7 +132,7 @@ fn run_all(mut make: impl FnMut(&mut Random) -> (Vec<u8>, bool)) {
 #[test]
 fn random_bytes() {
     needs_bpf!();
-    run_all(|random| {
+    run_all(|random, _| {
         let length = LENGTHS.start() + random.below(LENGTHS.end() - LENGTHS.start() + 1);
         let mut packet = vec![0; length];
         random.fill(&mut packet);
@@ -134,8 +143,8 @@ fn random_bytes() {
 #[test]
 fn valid_packets_cut_and_flipped() {
     needs_bpf!();
-    run_all(|random| {
-        let mut packet = valid(random).bytes();
+    run_all(|random, modes| {
+        let mut packet = valid(random, modes).bytes();
         // One in four stays whole, so that there are flows for the others to hit.
         let is_whole = random.below(4) == 0;
         if !is_whole {
@@ -148,8 +157,8 @@ fn valid_packets_cut_and_flipped() {
 }
 
 /// A packet to a service, back from a backend, or to somebody else.
-fn valid(random: &mut Random) -> Frame {
-    let mode = *random.pick(&MODES);
+fn valid(random: &mut Random, modes: &[Mode]) -> Frame {
+    let mode = *random.pick(modes);
     let from = client(random.below(2000) as u16);
     let server = backend(mode as u8 * 10 + random.below(3) as u8);
     let held = SocketAddrV4::new(SOURCES[0], 20000 + random.below(3000) as u16);

@@ -6,6 +6,7 @@ use super::Context;
 use super::apply::Document;
 use super::exit::WrongDocument;
 use super::output::Format;
+use crate::core::capabilities::Capabilities;
 use crate::core::config::{self, Checked, Finding};
 
 #[derive(Debug, clap::Subcommand)]
@@ -51,7 +52,7 @@ fn check(context: Context<'_, '_>, document: &Document) -> anyhow::Result<()> {
 
 impl Document {
     pub fn check(&self) -> Result<Checked, Vec<Finding>> {
-        config::check(&self.text, self.format)
+        config::check(&self.text, self.format, &Capabilities::all())
     }
     /// The findings, each at its place.
     pub fn show(&self, findings: &[Finding]) -> String {

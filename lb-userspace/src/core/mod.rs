@@ -4,6 +4,7 @@
 //!
 //! From what is wanted to what is written:
 //!
+//! - [`capabilities`]: what the kernel can do for the data plane
 //! - [`config`]: the configuration document: read, checked, filled in, printed
 //! - [`edit`]: a change to the desired state
 //! - [`model`]: the desired state, validated and with every default filled in
@@ -18,6 +19,7 @@
 //! - [`view`]: what people and scripts are shown of it all
 //! - [`duration`]: lengths of time as people write and read them
 
+pub mod capabilities;
 pub mod config;
 pub mod duration;
 pub mod edit;

@@ -26,7 +26,7 @@ impl Owner {
             return Err(Problem::revision_mismatch(expected, present));
         }
         let who = SetBy { who, at: now() };
-        let outcome = edit::apply(&self.parts.document, edit, &who).map_err(problem)?;
+        let outcome = edit::apply(&self.parts.document, edit, &who, &self.parts.capabilities).map_err(problem)?;
         self.check_room(&outcome.model)?;
         let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
         if dry_run {
@@ -133,7 +133,7 @@ impl Owner {
             tracing::warn!("there is no configuration file to read again; start with --config FILE");
             return;
         };
-        match super::start::read(&path, &self.parts.document) {
+        match super::start::read(&path, &self.parts.document, &self.parts.capabilities) {
             Err(error) => {
                 self.parts.config_ok = false;
                 tracing::error!("{error:#}; revision {} goes on", self.revision());
@@ -142,7 +142,9 @@ impl Owner {
                 read.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 self.parts.config_ok = read.in_force;
                 let document = read.document;
-                let Ok((model, _)) = document.resolve() else { return };
+                let Ok((model, _)) = document.resolve(&self.parts.capabilities) else {
+                    return;
+                };
                 if let Err(problem) = self.check_room(&model) {
                     tracing::error!("{}; revision {} goes on", problem.detail, self.revision());
                     return;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::observations::{Observations, now};
 use crate::cli::parse::AttachArgument;
+use crate::core::capabilities::Capabilities;
 use crate::core::edit::Document;
 use crate::core::image::{BackendKey, Image};
 use crate::core::model::{Backend, FlowTimeouts, Interface, Mode, Model, Service, Vip, XdpMode};
@@ -44,6 +45,7 @@ const WITHOUT_XDP_TRANSMIT: [&str; 16] = [
 pub struct Parts {
     pub document: Document,
     pub model: Model,
+    pub capabilities: Capabilities,
     pub state: StateDir,
     pub dataplane: Dataplane,
     pub image: Image,

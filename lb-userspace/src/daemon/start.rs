@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 
 use super::owner::{Owner, Parts};
 use crate::cli::daemon::Options;
+use crate::core::capabilities::Capabilities;
 use crate::core::config::{self, Format, Severity};
 use crate::core::edit::{self, Document, Origin, Refusal};
 use crate::core::image::Image;
@@ -31,6 +32,7 @@ pub struct Started {
     pub metrics: Option<SocketAddr>,
     document: Document,
     model: Model,
+    capabilities: Capabilities,
     state: StateDir,
     dataplane: Dataplane,
     image: Image,
@@ -42,7 +44,9 @@ pub struct Started {
 pub fn start(options: &Options) -> anyhow::Result<Started> {
     let state = StateDir::open(&options.state_dir)?;
     let loaded = state.load()?;
-    let mut warnings: Vec<String> = loaded.warning.into_iter().collect();
+    let capabilities = dataplane::capabilities();
+    let mut warnings = capabilities.warnings();
+    warnings.extend(loaded.warning);
     let stored = loaded.document;
     let config = options.config.clone().or_else(|| {
         let default = PathBuf::from(DEFAULT_CONFIG);
@@ -51,7 +55,7 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
     let mut config_ok = true;
     let mut document = stored.clone().unwrap_or_else(Document::empty);
     if let Some(path) = &config {
-        match read(path, &document) {
+        match read(path, &document, &capabilities) {
             Ok(read) => {
                 config_ok = read.in_force;
                 document = read.document;
@@ -69,10 +73,7 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
         }
     }
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let (model, _) = document.resolve().map_err(|findings| {
-        let name = options.state_dir.join("state.json");
-        anyhow::anyhow!("{}", config::render(&findings, &name.to_string_lossy(), "", false))
-    })?;
+    let model = resolve(&document, &capabilities, state.path())?;
     if stored.as_ref() != Some(&document) {
         state.store(&document)?;
     }
@@ -89,6 +90,7 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
         limits: model.node.limits,
         hash_key: model.node.hash_key,
         features: 0,
+        flow_table: capabilities.flow_table,
         ports: None,
     })?;
     Ok(Started {
@@ -96,6 +98,7 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
         metrics: document.file.metrics_listen(),
         document,
         model,
+        capabilities,
         state,
         dataplane,
         image,
@@ -110,6 +113,7 @@ impl Started {
         let owner = Owner::new(Parts {
             document: self.document,
             model: self.model,
+            capabilities: self.capabilities,
             state: self.state,
             dataplane: self.dataplane,
             image: self.image,
@@ -124,6 +128,23 @@ impl Started {
     }
 }
 
+/// The model of the stored state, which may be one that this kernel cannot serve.
+fn resolve(document: &Document, capabilities: &Capabilities, state_dir: &Path) -> anyhow::Result<Model> {
+    let findings = match document.resolve(capabilities) {
+        Ok((model, _)) => return Ok(model),
+        Err(findings) => findings,
+    };
+    let name = state_dir.join("state.json");
+    let said = config::render(&findings, &name.to_string_lossy(), "", false);
+    if document.resolve(&Capabilities::all()).is_err() {
+        bail!("{}", said.trim_end());
+    }
+    bail!(
+        "{said}the stored state asks for what this kernel cannot do: change the configuration file that it was read from, \
+         start anew with --config FILE and another --state-dir, or boot a newer kernel"
+    )
+}
+
 /// What came of reading a configuration file.
 pub struct Read {
     pub document: Document,
@@ -135,7 +156,7 @@ pub struct Read {
 
 /// The document after reading a configuration file, if it says something new. Edits made through
 /// the API since the file was last read are not dropped: then the document stays as it is, and that is said.
-pub fn read(path: &Path, document: &Document) -> anyhow::Result<Read> {
+pub fn read(path: &Path, document: &Document, capabilities: &Capabilities) -> anyhow::Result<Read> {
     let name = path.to_string_lossy().into_owned();
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -156,7 +177,15 @@ pub fn read(path: &Path, document: &Document) -> anyhow::Result<Read> {
         who: format!("file {name}"),
         at: super::observations::now(),
     };
-    match edit::reload(document, &text, Format::of_name(&name), origin, false, &who) {
+    match edit::reload(
+        document,
+        &text,
+        Format::of_name(&name),
+        origin,
+        false,
+        &who,
+        capabilities,
+    ) {
         Ok(outcome) => {
             let said = outcome
                 .warnings

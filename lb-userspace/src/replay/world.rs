@@ -10,6 +10,7 @@ use lb_common::abi::{self, trace_flags};
 
 use super::line::Line;
 use crate::cli::replay::ReplayArgs;
+use crate::core::capabilities::Capabilities;
 use crate::core::config::{self, Format};
 use crate::core::edit::{self, Document, Edit};
 use crate::core::image::{BackendKey, Image};
@@ -33,6 +34,7 @@ pub struct World {
     /// From the command line.
     source: Option<Ipv4Addr>,
     document: Document,
+    capabilities: Capabilities,
     loaded: Option<Loaded>,
 }
 
@@ -62,20 +64,22 @@ impl World {
             .iter()
             .map(|target| (target.service.clone(), target.backend.clone()))
             .collect();
-        check_known(&down, args)?;
+        let capabilities = dataplane::capabilities();
+        check_known(&down, args, &capabilities)?;
         Ok(Self {
             down,
             source_mac: args.mac,
             destination_mac: args.next_hop,
             source: args.source.iter().find_map(v4),
             document: Document::empty(),
+            capabilities,
             loaded: None,
         })
     }
 
     /// A configuration becomes the desired state, and goes into the maps.
     pub fn apply(&mut self, file: &Path) -> anyhow::Result<()> {
-        let outcome = read(&self.document, file)?;
+        let outcome = read(&self.document, file, &self.capabilities)?;
         self.document = outcome.document;
         self.fill(outcome.model)
     }
@@ -84,7 +88,7 @@ impl World {
         let down = self.down(&model);
         let mut loaded = match self.loaded.take() {
             Some(loaded) => loaded,
-            None => Loaded::new(&model)?,
+            None => Loaded::new(&model, &self.capabilities)?,
         };
         let hop = self.hop(&model)?;
         let vips: HashSet<Vip> = model.services.iter().map(|service| service.vip).collect();
@@ -191,7 +195,7 @@ impl World {
             // A capture before any configuration: nothing is balanced yet.
             self.fill(
                 self.document
-                    .resolve()
+                    .resolve(&self.capabilities)
                     .map_err(|_| anyhow::anyhow!("no configuration"))?
                     .0,
             )?;
@@ -234,12 +238,13 @@ impl World {
 }
 
 impl Loaded {
-    fn new(model: &Model) -> anyhow::Result<Self> {
+    fn new(model: &Model, capabilities: &Capabilities) -> anyhow::Result<Self> {
         let (mut dataplane, image) = Dataplane::open(&dataplane::Options {
             pin_dir: None,
             limits: model.node.limits,
             hash_key: model.node.hash_key,
             features: abi::FEATURE_TRACE,
+            flow_table: capabilities.flow_table,
             ports: Some(free_ports(HOST_PORTS.0, HOST_PORTS.1)),
         })?;
         let runner = Runner::new(&mut dataplane)?;
@@ -281,7 +286,7 @@ impl Loaded {
 }
 
 /// What a configuration file makes of the desired state.
-fn read(document: &Document, file: &Path) -> anyhow::Result<edit::Outcome> {
+fn read(document: &Document, file: &Path, capabilities: &Capabilities) -> anyhow::Result<edit::Outcome> {
     let name = file.to_string_lossy().into_owned();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
     let edit = Edit::Apply {
@@ -292,7 +297,8 @@ fn read(document: &Document, file: &Path) -> anyhow::Result<edit::Outcome> {
         who: "replay".into(),
         at: 0,
     };
-    edit::apply(document, &edit, &who).map_err(|refusal| anyhow::anyhow!("{}", said(&refusal, &name, &text)))
+    edit::apply(document, &edit, &who, capabilities)
+        .map_err(|refusal| anyhow::anyhow!("{}", said(&refusal, &name, &text)))
 }
 
 /// The full names of a service and a backend.
@@ -303,12 +309,12 @@ fn named(model: &Model, service: &str, backend: &str) -> Result<(String, String)
 }
 
 /// Each of these backends is in one of the configurations at least: else it is misspelt.
-fn check_known(down: &[(String, String)], args: &ReplayArgs) -> anyhow::Result<()> {
+fn check_known(down: &[(String, String)], args: &ReplayArgs, capabilities: &Capabilities) -> anyhow::Result<()> {
     if down.is_empty() {
         return Ok(());
     }
     let configurations = args.items.iter().filter(|item| super::is_configuration(item));
-    let models = configurations.map(|file| Ok(read(&Document::empty(), file)?.model));
+    let models = configurations.map(|file| Ok(read(&Document::empty(), file, capabilities)?.model));
     let models: Vec<Model> = models.collect::<anyhow::Result<_>>()?;
     let Some(last) = models.last() else {
         bail!("--down: there is no configuration among the items");

@@ -28,6 +28,17 @@ pub enum Mode {
 impl Mode {
     pub const ALL: [Self; 4] = [Self::Fullnat, Self::Nat, Self::L2, Self::Ipip];
 
+    /// For whoever means none in particular: `fullnat`, which is the default of `lb`; on kernels that are older than what it
+    /// needs, `l2`, which is laid out alike.
+    pub fn usual() -> Self {
+        let uname = rustix::system::uname();
+        if can_fullnat(&uname.release().to_string_lossy()) {
+            Self::Fullnat
+        } else {
+            Self::L2
+        }
+    }
+
     /// As the command line has it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +53,12 @@ impl Mode {
     pub fn is_direct_return(self) -> bool {
         matches!(self, Self::L2 | Self::Ipip)
     }
+}
+
+/// Whether a kernel of this release has what `fullnat` needs: that came with 5.12.
+fn can_fullnat(release: &str) -> bool {
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 12)
 }
 
 /// How the hosts are cabled.
@@ -245,6 +262,14 @@ impl Cabling {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn releases_of_kernels() {
+        let can = ["5.12.0", "5.15.0-91-generic", "6.1.0-56-amd64", "7.3.4", "10.0-rc1"];
+        assert!(can.iter().all(|release| can_fullnat(release)));
+        let cannot = ["5.10.0-46-cloud-amd64", "5.11.22", "4.19.0", "5.9.0", "unknown", ""];
+        assert!(!cannot.iter().any(|release| can_fullnat(release)));
+    }
 
     #[test]
     fn addresses() {

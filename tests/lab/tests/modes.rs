@@ -40,6 +40,7 @@ fn fullnat() -> Result<()> {
     needs_root!();
     needs!(program::ip().is_ok(), "needs iproute2");
     needs!(program::lb().is_ok(), "needs lb, which `cargo build` builds");
+    needs!(Mode::usual() == Mode::Fullnat, "needs a kernel from 5.12 on");
     serves(Mode::Fullnat)
 }
 

@@ -5,6 +5,7 @@
 //! - [`frame`]: frames, built by a crate that shares no code with ours
 //! - [`check`]: checksums computed anew by that crate
 //! - [`world`]: the program with its maps, filled by the daemon's own plan
+//! - [`objects`]: with a flow table and without
 //! - [`flows`]: the flow table of `fullnat` as it lies in the maps
 //! - [`places`]: addresses and MACs that the tests use
 //! - [`random`]: pseudo-random numbers whose seed a failing test prints
@@ -12,6 +13,7 @@
 pub mod check;
 pub mod flows;
 pub mod frame;
+pub mod objects;
 pub mod places;
 pub mod random;
 pub mod world;

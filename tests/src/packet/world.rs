@@ -13,6 +13,7 @@ use lb_userspace::core::plan::{self, Op, Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::run::{Outcome, Runner, Verdict};
 use lb_userspace::edge::dataplane::{Dataplane, Options};
 
+use super::objects::has_flow_table;
 use super::places::{BACKEND_HOP, CLIENT_HOP, SOURCES};
 
 /// What a world is made with.
@@ -23,6 +24,8 @@ pub struct Setup {
     pub ports: Vec<u16>,
     /// Whether each packet's way is traced.
     pub trace: bool,
+    /// Through the object that has a flow table, or the one that has none.
+    pub flow_table: bool,
 }
 
 impl Default for Setup {
@@ -38,6 +41,7 @@ impl Default for Setup {
             limits,
             ports: (20000..30000).collect(),
             trace: true,
+            flow_table: has_flow_table(),
         }
     }
 }
@@ -104,6 +108,7 @@ impl World {
             limits: setup.limits,
             hash_key: DEFAULT_HASH_KEY,
             features: if setup.trace { FEATURE_TRACE } else { 0 },
+            flow_table: setup.flow_table,
             ports: Some(setup.ports.clone()),
         };
         let (mut dataplane, image) = Dataplane::open(&options).expect("the program loads");

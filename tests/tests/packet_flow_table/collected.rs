@@ -1,7 +1,7 @@
 //! What the janitor collects, and what it leaves.
 
 use lb_common::reason::Reason;
-use lb_tests::needs_bpf;
+use lb_tests::needs_flow_table;
 use lb_tests::packet::places::{SERVICE, SOURCES, backend, client};
 use lb_tests::packet::{Frame, Setup, World, pool, service};
 use lb_userspace::core::image::Rested;
@@ -31,7 +31,7 @@ fn open(swept: &mut Swept, n: u16, packets: &[Frame], answers: &[fn(Frame) -> Fr
 
 #[test]
 fn each_state_has_its_time() {
-    needs_bpf!();
+    needs_flow_table!();
     type Answers = &'static [fn(Frame) -> Frame];
     // Make: flows, and the second at which they are over.
     let of = |n| tcp(client(n));
@@ -79,7 +79,7 @@ fn each_state_has_its_time() {
 /// A packet in either direction keeps a flow.
 #[test]
 fn traffic_keeps_a_flow() {
-    needs_bpf!();
+    needs_flow_table!();
     for is_answer in [false, true] {
         // Make, set up.
         let mut swept = swept();
@@ -106,7 +106,7 @@ fn traffic_keeps_a_flow() {
 /// The clock is of 16 bits; a flow that lives on while it wraps is not mistaken for an old one.
 #[test]
 fn the_clock_wraps() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up.
     let mut swept = swept();
     swept.wait(65_500);
@@ -123,7 +123,7 @@ fn the_clock_wraps() {
 
 #[test]
 fn ports_come_back_at_the_end_of_the_queue() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up: as many flows as there are ports.
     let mut setup = Setup::default();
     setup.ports.truncate(100);
@@ -156,7 +156,7 @@ fn ports_come_back_at_the_end_of_the_queue() {
 /// The ring of free ports is used up and filled again, several times round.
 #[test]
 fn the_queue_wraps_around_its_ring() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up: 60,000 ports in a ring of 65,536 places, and a table that never is crowded.
     let mut setup = Setup {
         ports: (2000..62000).collect(),
@@ -179,7 +179,7 @@ fn the_queue_wraps_around_its_ring() {
 
 #[test]
 fn flows_of_a_dead_backend_go_at_the_next_sweep() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make.
     let mut half = service(TCP, Mode::Fullnat, pool([backend(1), backend(2)]));
     half.backends[0].weight = 0;
@@ -206,7 +206,7 @@ fn flows_of_a_dead_backend_go_at_the_next_sweep() {
 
 #[test]
 fn flows_of_a_service_that_is_gone_go_at_the_next_sweep() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up.
     let mut swept = swept();
     for n in 0..50 {
@@ -224,7 +224,7 @@ fn flows_of_a_service_that_is_gone_go_at_the_next_sweep() {
 /// A flow that got another port holds the old one until the janitor has seen that twice.
 #[test]
 fn a_port_that_its_flow_left_is_found() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make: the backend dies, and the next one is reached from another source.
     let mut before = service(TCP, Mode::Fullnat, pool([backend(1)]));
     before.sources = Vec::new();
@@ -255,7 +255,7 @@ fn a_port_that_its_flow_left_is_found() {
 /// An identifier is given out again only when no flow names it and a grace period has passed.
 #[test]
 fn numbers_rest_while_flows_name_them() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up: a backend with a flow is removed.
     let mut swept = swept();
     swept.world.serve(&service(TCP, Mode::Fullnat, pool([backend(1)])));

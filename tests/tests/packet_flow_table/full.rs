@@ -1,7 +1,7 @@
 //! When there is no room for another flow.
 
 use lb_common::reason::Reason;
-use lb_tests::needs_bpf;
+use lb_tests::needs_flow_table;
 use lb_tests::packet::places::{SOURCES, backend, client};
 use lb_tests::packet::{Setup, pool, service};
 use lb_userspace::core::model::Mode;
@@ -28,7 +28,7 @@ fn assert_all_go_on(swept: &mut Swept, taken: &[(u16, Way)]) {
 
 #[test]
 fn a_full_table_refuses_new_flows_and_keeps_the_old() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up: room for some hundred flows.
     let mut setup = Setup::default();
     setup.limits.flows = 64;
@@ -61,7 +61,7 @@ fn a_full_table_refuses_new_flows_and_keeps_the_old() {
 /// that number is reached.
 #[test]
 fn a_table_takes_the_flows_that_it_is_made_for() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up.
     let setup = Setup::default();
     let mut swept = Swept::new(&setup);
@@ -73,7 +73,7 @@ fn a_table_takes_the_flows_that_it_is_made_for() {
 
 #[test]
 fn without_free_ports_new_flows_are_refused() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up: ten ports.
     let mut setup = Setup::default();
     setup.ports.truncate(10);
@@ -99,7 +99,7 @@ fn without_free_ports_new_flows_are_refused() {
 /// A flow looks at the other sources before it is refused.
 #[test]
 fn every_source_is_tried() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up: two sources of ten ports each.
     let mut setup = Setup::default();
     setup.ports.truncate(10);

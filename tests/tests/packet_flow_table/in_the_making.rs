@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lb_common::abi::{FlowEntry, FlowValue, flow_state};
-use lb_tests::needs_bpf;
+use lb_tests::needs_flow_table;
 use lb_tests::packet::Setup;
 use lb_tests::packet::flows::flow_key;
 use lb_tests::packet::places::client;
@@ -16,7 +16,7 @@ use super::{Swept, TCP, tcp};
 /// The order is sure as far as it can fail: a value that comes too late or too early finds nothing wrong.
 #[test]
 fn a_flow_that_is_finished_meanwhile_lives() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make: the first flow's entry is gone, its port is not; the second flow is over; the third is to lend its port.
     let mut swept = Swept::new(&Setup::default());
     let [old, over, lent] = [0, 1, 2].map(|n| {

@@ -4,7 +4,7 @@
 
 use lb_common::abi::FlowEntry;
 use lb_common::reason::Reason;
-use lb_tests::needs_bpf;
+use lb_tests::needs_flow_table;
 use lb_tests::packet::Setup;
 use lb_tests::packet::flows::{Flow, flow_key};
 use lb_tests::packet::places::client;
@@ -49,7 +49,7 @@ fn first(swept: &Swept) -> Flow {
 
 #[test]
 fn two_sweeps_repair_a_deletion_cut_short() {
-    needs_bpf!();
+    needs_flow_table!();
     for last in [Cleared::Value, Cleared::Key, Cleared::Port] {
         // Make, set up.
         let mut swept = killed_after(last);
@@ -81,7 +81,7 @@ fn two_sweeps_repair_a_deletion_cut_short() {
 /// The client that comes again before the repair is not harmed by it.
 #[test]
 fn a_flow_that_came_again_survives_the_repair() {
-    needs_bpf!();
+    needs_flow_table!();
     for last in [Cleared::Key, Cleared::Port] {
         // Make, set up.
         let mut swept = killed_after(last);
@@ -99,7 +99,7 @@ fn a_flow_that_came_again_survives_the_repair() {
 /// With nothing to repair, nothing is repaired.
 #[test]
 fn repairs_leave_living_flows_alone() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up.
     let mut swept = Swept::new(&Setup::default());
     let ways: Vec<_> = (0..500)

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lb_common::reason::Reason;
-use lb_tests::needs_bpf;
+use lb_tests::needs_flow_table;
 use lb_tests::packet::places::client;
 use lb_tests::packet::{Frame, Setup};
 use lb_userspace::edge::dataplane::Dataplane;
@@ -184,7 +184,7 @@ fn flows_keep_their_ports_in_a_crowded_table() {
 
 #[track_caller]
 fn keep_their_ports(flows: u32, expected: &[Reason]) {
-    needs_bpf!();
+    needs_flow_table!();
     let cpus = cpus();
     lb_lab::needs!(cpus.len() == CPUS, "needs two CPUs");
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

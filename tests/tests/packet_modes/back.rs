@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use lb_common::abi::trace_flags;
 use lb_common::reason::Reason;
 use lb_tests::needs_bpf;
+use lb_tests::packet::objects::through;
 use lb_tests::packet::places::{
     BACKEND_MAC, BALANCER_MAC, CLIENT, CLIENT_HOP, GATEWAY_MAC, SERVICE, SOURCES, STRANGER, backend, client, vip,
 };
-use lb_tests::packet::{Frame, World, assert_same, bad_checksum, pool, service};
+use lb_tests::packet::{Frame, Setup, World, assert_same, bad_checksum, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::observed::{RouteHop, RoutePrefix};
 use lb_userspace::core::plan;
@@ -53,8 +54,8 @@ fn expected(answer: &Frame, to: SocketAddrV4) -> Frame {
 }
 
 /// A world whose first flows are those of the answers.
-fn world(mode: Mode) -> World {
-    let mut world = World::default();
+fn world(mode: Mode, setup: &Setup) -> World {
+    let mut world = World::new(setup);
     world.serve(&service(vip(Protocol::Tcp), mode, pool([backend(1)])));
     world.serve(&service(vip(Protocol::Udp), mode, pool([backend(1)])));
     for n in 0..14 {
@@ -71,11 +72,11 @@ fn world(mode: Mode) -> World {
 #[test]
 fn each_answer_gets_to_its_client() {
     needs_bpf!();
-    for mode in MODES {
+    for (mode, setup) in through(&MODES) {
         // Make.
         let answers = answers(|n| peer(mode, n));
         // Set up.
-        let mut world = world(mode);
+        let mut world = world(mode, &setup);
         for (n, (what, answer)) in answers.iter().enumerate() {
             // Check.
             let sent_out = world.sent(what, &answer.bytes());
@@ -88,11 +89,11 @@ fn each_answer_gets_to_its_client() {
 #[test]
 fn answers_are_traced_and_counted() {
     needs_bpf!();
-    for mode in MODES {
+    for (mode, setup) in through(&MODES) {
         // Make.
         let answer = Frame::tcp(backend(1), peer(mode, 0)).data(b"data").bytes();
         // Set up.
-        let mut world = world(mode);
+        let mut world = world(mode, &setup);
         let id = world.placed(vip(Protocol::Tcp)).id;
         // Check.
         let trace = world.run(&answer).trace;
@@ -129,16 +130,15 @@ fn what_is_nobodys_way_back_passes_unchanged() {
         ("another port of the backend", Frame::tcp(other_port, CLIENT).ack()),
     ];
     // Set up.
-    let rows = fullnat
-        .map(|row| (Mode::Fullnat, row))
-        .into_iter()
-        .chain(nat.map(|row| (Mode::Nat, row)));
-    for (mode, (what, packet)) in rows {
-        let mut world = world(mode);
-        // Check.
-        let outcome = world.not_sent(what, &packet.bytes(), Reason::NoService);
-        assert_eq!(outcome.verdict, Verdict::Pass, "{what}");
-        assert_same(what, &outcome.packet, &packet.bytes());
+    for (mode, setup) in through(&MODES) {
+        let rows = if mode == Mode::Fullnat { &fullnat[..] } else { &nat };
+        for (what, packet) in rows {
+            let mut world = world(mode, &setup);
+            // Check.
+            let outcome = world.not_sent(what, &packet.bytes(), Reason::NoService);
+            assert_eq!(outcome.verdict, Verdict::Pass, "{what}");
+            assert_same(what, &outcome.packet, &packet.bytes());
+        }
     }
 }
 
@@ -148,16 +148,14 @@ fn the_kernel_routes_what_the_mirror_does_not_know() {
     needs_bpf!();
     // A client on this host: the FIB answers that nothing is to be forwarded, whatever the routes.
     let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4000);
-    for (mode, hop) in [
-        (Mode::Fullnat, Some(RouteHop::AskKernel)),
-        (Mode::Nat, None),
-        (Mode::Nat, Some(RouteHop::AskKernel)),
-    ] {
+    let both = [None, Some(RouteHop::AskKernel)];
+    let ways = through(&MODES).into_iter();
+    for ((mode, setup), hop) in ways.flat_map(|way| both.map(|hop| (way.clone(), hop))) {
         // Make.
         let to = if mode == Mode::Fullnat { peer(mode, 0) } else { local };
         let answer = Frame::tcp(backend(1), to).data(b"data").macs(BACKEND_MAC, BALANCER_MAC);
         // Set up.
-        let mut world = World::default();
+        let mut world = World::new(&setup);
         world.serve(&service(vip(Protocol::Tcp), mode, pool([backend(1)])));
         world.sent("SYN", &Frame::tcp(local, SERVICE).syn().bytes());
         world.route_clients(hop);

@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use lb_common::abi::flow_state::{EMBRYONIC, ESTABLISHED, FIN, RST};
 use lb_common::reason::Reason;
-use lb_tests::needs_bpf;
+use lb_tests::needs_flow_table;
 use lb_tests::packet::flows::flow_key;
 use lb_tests::packet::places::{CLIENT, SERVICE, SOURCES, backend, client, vip};
 use lb_tests::packet::{Flows, Frame, World, assert_same, pool, service};
@@ -55,7 +55,7 @@ fn sent(world: &mut World, packet: &[u8]) -> Way {
 
 #[test]
 fn flows_get_ports_in_turn_and_keep_them() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make: fifty clients, two of which differ in their address alone.
     let mut clients: Vec<SocketAddrV4> = (0..49).map(client).collect();
     clients.push(SocketAddrV4::new([203, 0, 113, 8].into(), client(3).port()));
@@ -78,7 +78,7 @@ fn flows_get_ports_in_turn_and_keep_them() {
 /// The first source that a flow tries is its hash's, so that all sources serve.
 #[test]
 fn all_sources_are_used() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up: two sources.
     let mut world = World::default();
     let sources = SOURCES.to_vec();
@@ -93,7 +93,7 @@ fn all_sources_are_used() {
 
 #[test]
 fn a_second_syn_keeps_backend_and_port() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make, set up.
     let mut world = world(1..=5);
     let first: Vec<Way> = (0..50).map(|n| sent(&mut world, &syn(client(n)))).collect();
@@ -114,7 +114,7 @@ fn a_second_syn_keeps_backend_and_port() {
 
 #[test]
 fn old_flows_survive_weight_zero() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make: a pool whose first backend takes nothing new.
     let mut without = of(1..=2);
     without.backends[0].weight = 0;
@@ -140,7 +140,7 @@ fn old_flows_survive_weight_zero() {
 /// Down or removed: nothing is sent to it any more, its answers are nobody's, and a new connection goes elsewhere.
 #[test]
 fn flows_of_a_dead_backend_are_void() {
-    needs_bpf!();
+    needs_flow_table!();
     for is_removed in [false, true] {
         // Make.
         let mut without = of(1..=2);
@@ -173,7 +173,7 @@ fn flows_of_a_dead_backend_are_void() {
 /// UDP has no beginning: its next packet goes to a living backend.
 #[test]
 fn udp_leaves_a_dead_backend_at_once() {
-    needs_bpf!();
+    needs_flow_table!();
     let udp = vip(Protocol::Udp);
     let datagram = |n| Frame::udp(client(n), SERVICE).payload(b"question").bytes();
     // Make.
@@ -195,7 +195,7 @@ fn udp_leaves_a_dead_backend_at_once() {
 /// Each direction notes how far it has come.
 #[test]
 fn states_follow_the_packets() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make.
     let there = |frame: Frame| (true, frame);
     let back = |frame: Frame| (false, frame);
@@ -228,7 +228,7 @@ fn states_follow_the_packets() {
 /// After FIN or RST a SYN is a new connection: it goes where new flows go, and keeps the port.
 #[test]
 fn a_closed_flow_begins_anew() {
-    needs_bpf!();
+    needs_flow_table!();
     for (what, end) in [
         ("FIN", Frame::tcp(CLIENT, SERVICE).fin()),
         ("RST", Frame::tcp(CLIENT, SERVICE).rst()),
@@ -261,7 +261,7 @@ fn a_closed_flow_begins_anew() {
 /// janitor.
 #[test]
 fn a_new_source_is_a_new_port() {
-    needs_bpf!();
+    needs_flow_table!();
     // Make: the second backend is reached from the second source.
     let mut wanted = of([1]);
     wanted.sources = Vec::new();

@@ -1,12 +1,13 @@
 //! From clients to backends.
 
 use lb_common::abi::trace_flags;
-use lb_tests::needs_bpf;
 use lb_tests::packet::frame::Transport;
+use lb_tests::packet::objects::through;
 use lb_tests::packet::places::{
     BACKEND_HOP, BACKEND_MAC, BALANCER_MAC, CLIENT, SERVICE, SOURCES, backend, client, vip,
 };
-use lb_tests::packet::{Frame, World, assert_same, bad_checksum, pool, service};
+use lb_tests::packet::{Frame, Setup, World, assert_same, bad_checksum, pool, service};
+use lb_tests::{needs_bpf, needs_flow_table};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::plan::{self, Wanted};
 use lb_userspace::edge::dataplane::run::{INGRESS, Verdict};
@@ -72,8 +73,8 @@ fn of(mode: Mode, protocol: Protocol) -> Wanted {
 }
 
 /// A world with one backend behind the service, over TCP and UDP.
-fn world(mode: Mode) -> World {
-    let mut world = World::default();
+fn world(mode: Mode, setup: &Setup) -> World {
+    let mut world = World::new(setup);
     world.serve(&of(mode, Protocol::Tcp));
     world.serve(&of(mode, Protocol::Udp));
     world
@@ -87,24 +88,26 @@ fn follows_a_syn(packet: &Frame) -> bool {
 fn each_packet_in(mode: Mode) {
     // Make: the packets, and what should become of them.
     let packets = packets();
-    // Set up: one backend.
-    let mut world = world(mode);
-    for (n, (what, packet)) in packets.iter().enumerate() {
-        let n = n as u16;
-        let sent_in = packet.bytes();
-        if mode == Mode::Fullnat && follows_a_syn(packet) {
-            world.sent(what, &Frame::tcp(client(n), SERVICE).syn().bytes());
+    for (mode, setup) in through(&[mode]) {
+        // Set up: one backend.
+        let mut world = world(mode, &setup);
+        for (n, (what, packet)) in packets.iter().enumerate() {
+            let n = n as u16;
+            let sent_in = packet.bytes();
+            if mode == Mode::Fullnat && follows_a_syn(packet) {
+                world.sent(what, &Frame::tcp(client(n), SERVICE).syn().bytes());
+            }
+            // Check: every byte, and every checksum by itself.
+            let sent_out = world.sent(what, &sent_in);
+            assert_same(what, &sent_out, &expected(mode, n, packet).bytes());
+            assert_eq!(bad_checksum(&sent_out), None, "{what}");
         }
-        // Check: every byte, and every checksum by itself.
-        let sent_out = world.sent(what, &sent_in);
-        assert_same(what, &sent_out, &expected(mode, n, packet).bytes());
-        assert_eq!(bad_checksum(&sent_out), None, "{what}");
     }
 }
 
 #[test]
 fn each_packet_in_mode_fullnat() {
-    needs_bpf!();
+    needs_flow_table!();
     each_packet_in(Mode::Fullnat);
 }
 
@@ -141,7 +144,7 @@ fn checksum_out(mode: Mode, packet: &Frame) -> u16 {
 #[test]
 fn checksums_that_become_zero() {
     needs_bpf!();
-    for mode in [Mode::Fullnat, Mode::Nat] {
+    for (mode, setup) in through(&[Mode::Fullnat, Mode::Nat]) {
         for empty in [Frame::udp(CLIENT, SERVICE), Frame::tcp(CLIENT, SERVICE).syn()] {
             // Make: two bytes that bring the sum over the rewritten packet to ffff.
             let is_udp = matches!(empty.transport, Transport::Udp { .. });
@@ -149,7 +152,7 @@ fn checksums_that_become_zero() {
             let packet = empty.payload(&missing.to_be_bytes());
             assert_eq!(checksum_out(mode, &packet), if is_udp { 0xffff } else { 0 });
             // Set up.
-            let mut world = world(mode);
+            let mut world = world(mode, &setup);
             // Check.
             let sent_out = world.sent("zero", &packet.bytes());
             assert_same("zero", &sent_out, &expected(mode, 0, &packet).bytes());
@@ -161,7 +164,7 @@ fn checksums_that_become_zero() {
 #[test]
 fn a_wrong_checksum_stays_wrong() {
     needs_bpf!();
-    for mode in MODES {
+    for (mode, setup) in through(&MODES) {
         // Make: a packet whose last byte was damaged on its way.
         let packet = Frame::tcp(CLIENT, SERVICE).syn().payload(b"data");
         let mut damaged = packet.bytes();
@@ -169,7 +172,7 @@ fn a_wrong_checksum_stays_wrong() {
         let mut wanted = expected(mode, 0, &packet).bytes();
         *wanted.last_mut().unwrap() ^= 0x40;
         // Set up.
-        let mut world = world(mode);
+        let mut world = world(mode, &setup);
         // Check.
         let sent_out = world.sent("damaged", &damaged);
         assert_same("damaged", &sent_out, &wanted);
@@ -181,12 +184,12 @@ fn a_wrong_checksum_stays_wrong() {
 #[test]
 fn each_mode_traces_and_counts() {
     needs_bpf!();
-    for mode in MODES {
+    for (mode, setup) in through(&MODES) {
         // Make.
         let syn = Frame::tcp(CLIENT, SERVICE).syn().bytes();
         let data = Frame::tcp(CLIENT, SERVICE).data(b"data").bytes();
         // Set up.
-        let mut world = world(mode);
+        let mut world = world(mode, &setup);
         let service = world.placed(vip(Protocol::Tcp)).id;
         let id = world.id(vip(Protocol::Tcp), backend(1));
         // Check.
@@ -228,14 +231,14 @@ fn another_interface_is_a_redirect() {
     let found = another_interface();
     lb_lab::needs!(found.is_some(), "this machine has no interface but lo");
     let egress = found.unwrap_or(INGRESS);
-    for mode in MODES {
+    for (mode, setup) in through(&MODES) {
         // Make.
         let packet = Frame::tcp(CLIENT, SERVICE).syn();
         // Set up: the backend is behind the other interface.
         let mut wanted = of(mode, Protocol::Tcp);
         let hop = &mut wanted.backends[0].hop;
         *hop = Some(lb_userspace::core::observed::ResolvedHop { egress, ..BACKEND_HOP });
-        let mut world = World::default();
+        let mut world = World::new(&setup);
         world.serve(&wanted);
         let ops = plan::interfaces(&mut world.image, &[egress].into());
         world.apply(&ops);

@@ -12,7 +12,7 @@ use lb_userspace::core::model::{Mode, Protocol, Vip};
 use lb_userspace::core::observed::{ResolvedHop, RouteHop};
 use lb_userspace::core::plan::{Op, Wanted, address_be};
 
-use super::{Row, special, usual};
+use super::{Row, of_fullnat, special, usual};
 
 const TCP: Vip = vip(Protocol::Tcp);
 
@@ -91,7 +91,7 @@ fn of_the_backend() -> Vec<Row> {
     vec![
         special(Reason::TooBig, "more than the link takes", long(full + 1), l2),
         special(Reason::TooBig, "more than the link takes, nat", long(full + 1), nat),
-        special(
+        of_fullnat(
             Reason::TooBig,
             "more than the link takes, fullnat",
             long(full + 1),
@@ -106,7 +106,7 @@ fn of_the_backend() -> Vec<Row> {
         special(Reason::NoBackend, "nobody behind the service", syn(), |world| {
             world.serve(&service(TCP, Mode::Nat, Vec::new()));
         }),
-        special(Reason::NoBackend, "nobody who takes new flows", syn(), |world| {
+        of_fullnat(Reason::NoBackend, "nobody who takes new flows", syn(), |world| {
             world.serve(&changed(Mode::Fullnat, |wanted| wanted.backends[0].weight = 0));
         }),
         special(Reason::NoBackend, "nobody any more", syn(), |world| {
@@ -119,7 +119,7 @@ fn of_the_backend() -> Vec<Row> {
         special(Reason::NoNextHop, "an interface that is not ours", syn(), |world| {
             world.serve(&changed(Mode::Nat, |wanted| wanted.backends[0].hop = Some(ELSEWHERE)));
         }),
-        special(
+        of_fullnat(
             Reason::NoNextHop,
             "the neighbour of an old flow is gone",
             data(),
@@ -144,20 +144,20 @@ fn of_the_flow() -> Vec<Row> {
         ("SYN ACK of an unknown flow", tcp().syn_ack().bytes()),
     ];
     let mut rows = vec![
-        special(Reason::BadSource, "from 0.0.0.0", nobody.bytes(), fullnat),
-        special(Reason::BackendGone, "down", data(), |world| {
+        of_fullnat(Reason::BadSource, "from 0.0.0.0", nobody.bytes(), fullnat),
+        of_fullnat(Reason::BackendGone, "down", data(), |world| {
             with_flow(world);
             world.serve(&changed(Mode::Fullnat, |wanted| {
                 wanted.backends[0].weight = 0;
                 wanted.backends[0].alive = false;
             }));
         }),
-        special(Reason::BackendGone, "removed", data(), |world| {
+        of_fullnat(Reason::BackendGone, "removed", data(), |world| {
             with_flow(world);
             world.serve(&service(TCP, Mode::Fullnat, pool([backend(2)])));
         }),
     ];
-    rows.extend(unknown.map(|(what, packet)| special(Reason::NoFlow, what, packet, fullnat)));
+    rows.extend(unknown.map(|(what, packet)| of_fullnat(Reason::NoFlow, what, packet, fullnat)));
     rows
 }
 
@@ -168,17 +168,17 @@ fn of_the_flow_table() -> Vec<Row> {
     let mut one_port = Setup::default();
     one_port.ports.truncate(1);
     vec![
-        special(Reason::FlowBusy, "a SYN while its flow is made", syn(), in_the_making),
-        special(Reason::FlowBusy, "data while its flow is made", data(), in_the_making),
+        of_fullnat(Reason::FlowBusy, "a SYN while its flow is made", syn(), in_the_making),
+        of_fullnat(Reason::FlowBusy, "data while its flow is made", data(), in_the_making),
         Row {
             setup: crowded,
-            ..special(Reason::FlowTableFull, "all places are taken", syn(), |world| {
+            ..of_fullnat(Reason::FlowTableFull, "all places are taken", syn(), |world| {
                 crowd(world, 4)
             })
         },
         Row {
             setup: one_port,
-            ..special(Reason::PortsExhausted, "the only port is taken", syn(), |world| {
+            ..of_fullnat(Reason::PortsExhausted, "the only port is taken", syn(), |world| {
                 crowd(world, 1)
             })
         },
@@ -239,7 +239,7 @@ fn of_the_way_back() -> Vec<Row> {
     short.truncate(14 + 39);
     vec![
         special(Reason::TtlExpired, "on the way back, nat", expired(CLIENT), nat),
-        special(
+        of_fullnat(
             Reason::TtlExpired,
             "on the way back, fullnat",
             expired(FIRST),
@@ -281,7 +281,7 @@ fn faults() -> Vec<Row> {
         special(Reason::Internal, "a mode that there is not", syn(), |world| {
             faulty(world, Mode::Nat, |entry| entry.mode = 9);
         }),
-        special(Reason::Internal, "a source that there is no room for", syn(), |world| {
+        of_fullnat(Reason::Internal, "a source that there is no room for", syn(), |world| {
             faulty(world, Mode::Fullnat, |entry| entry.source_first = 40);
         }),
     ]

@@ -1,9 +1,10 @@
 //! Every reason for which a packet is passed or dropped, provoked by a packet.
 
 use lb_common::reason::{Reason, Verdict as Fate};
-use lb_tests::needs_bpf;
-use lb_tests::packet::places::vip;
-use lb_tests::packet::{Setup, World, assert_same, pool, service};
+use lb_tests::packet::objects::{objects, through};
+use lb_tests::packet::places::{CLIENT, SERVICE, vip};
+use lb_tests::packet::{Frame, Setup, World, assert_same, pool, service};
+use lb_tests::{needs_bpf, needs_flow_table};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::edge::dataplane::DataplaneError;
 use lb_userspace::edge::dataplane::run::Verdict;
@@ -29,6 +30,8 @@ enum Filled {
     /// The service over TCP and UDP with one backend: a world for each mode.
     EachMode,
     By(fn(&mut World)),
+    /// In mode `fullnat`.
+    WithFlowTable(fn(&mut World)),
 }
 
 /// A row for each mode.
@@ -47,6 +50,14 @@ fn row(reason: Reason, what: &'static str, packet: Vec<u8>) -> Row {
 fn special(reason: Reason, what: &'static str, packet: Vec<u8>, fill: fn(&mut World)) -> Row {
     Row {
         world: Filled::By(fill),
+        ..row(reason, what, packet)
+    }
+}
+
+/// A row in a world of its own, in mode `fullnat`.
+fn of_fullnat(reason: Reason, what: &'static str, packet: Vec<u8>, fill: fn(&mut World)) -> Row {
+    Row {
+        world: Filled::WithFlowTable(fill),
         ..row(reason, what, packet)
     }
 }
@@ -91,23 +102,54 @@ fn check(row: &Row, world: &mut World) {
 fn each_packet_is_counted_under_its_reason() {
     needs_bpf!();
     // Set up: a world a mode serves all rows that need no other.
-    let mut worlds = MODES.map(|mode| {
-        let mut world = World::default();
+    let worlds = through(&MODES).into_iter().map(|(mode, setup)| {
+        let mut world = World::new(&setup);
         usual(&mut world, mode);
         world
     });
+    let mut worlds: Vec<World> = worlds.collect();
     for row in rows().iter().filter(|row| row.metadata == 0) {
         match row.world {
             Filled::EachMode => worlds.iter_mut().for_each(|world| check(row, world)),
-            Filled::By(fill) => check(row, &mut special_world(row, fill)),
+            Filled::By(fill) => objects().for_each(|flow_table| check(row, &mut special_world(row, flow_table, fill))),
+            Filled::WithFlowTable(_) => {}
         }
     }
 }
 
-fn special_world(row: &Row, fill: fn(&mut World)) -> World {
-    let mut world = World::new(&row.setup);
+#[test]
+fn each_packet_of_fullnat_is_counted_under_its_reason() {
+    needs_flow_table!();
+    for row in &rows() {
+        if let Filled::WithFlowTable(fill) = row.world {
+            check(row, &mut special_world(row, true, fill));
+        }
+    }
+}
+
+fn special_world(row: &Row, flow_table: bool, fill: fn(&mut World)) -> World {
+    let mut world = World::new(&Setup {
+        flow_table,
+        ..row.setup.clone()
+    });
     fill(&mut world);
     world
+}
+
+/// Nobody configures it, so that a packet that meets it shows a fault of ours.
+#[test]
+fn fullnat_without_a_flow_table_is_a_fault() {
+    needs_bpf!();
+    // Make.
+    let syn = Frame::tcp(CLIENT, SERVICE).syn().bytes();
+    // Set up.
+    let mut world = World::new(&Setup {
+        flow_table: false,
+        ..Setup::default()
+    });
+    usual(&mut world, Mode::Fullnat);
+    // Check.
+    assert_eq!(world.not_sent("SYN", &syn, Reason::Internal).verdict, Verdict::Drop);
 }
 
 #[test]
@@ -117,7 +159,7 @@ fn a_driver_without_headroom() {
         let Filled::By(fill) = row.world else {
             panic!("{}: which mode?", row.what)
         };
-        let mut world = special_world(row, fill);
+        let mut world = special_world(row, row.setup.flow_table, fill);
         let tried = world.runner.run_behind(&world.dataplane, row.metadata, &row.packet);
         let is_refused = matches!(tried, Err(DataplaneError::Run(_)));
         lb_lab::needs!(!is_refused, "this kernel runs no packet behind so much metadata");

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use lb_tests::needs_bpf;
+use lb_tests::packet::objects::{has_flow_table, possible};
 use lb_tests::packet::{Frame, assert_same};
 use lb_userspace::core::model::Mode;
 
@@ -12,7 +13,7 @@ use super::{BACKEND, Desk, FIRST_PORT, VIP, fixture, lb_replay, pcap, pool_of, t
 #[test]
 fn a_backend_that_is_down_gets_nothing() {
     needs_bpf!();
-    for mode in [Mode::Fullnat, Mode::Ipip] {
+    for mode in possible(&[Mode::Fullnat, Mode::Ipip]) {
         for named in ["web/web-2", "web/10.0.1.2", "192.0.2.10:443/web-2"] {
             // Make, set up.
             let desk = Desk::new();
@@ -78,7 +79,7 @@ fn macs_and_source_are_those_that_are_given() {
     needs_bpf!();
     let source = Ipv4Addr::new(172, 16, 5, 4);
     let (mac, next_hop) = ([0x06, 1, 2, 3, 4, 5], [0x06, 9, 8, 7, 6, 5]);
-    for mode in [Mode::Fullnat, Mode::Ipip] {
+    for mode in possible(&[Mode::Fullnat, Mode::Ipip]) {
         // Make.
         let options = [
             "--mac",
@@ -117,19 +118,14 @@ fn macs_and_source_are_those_that_are_given() {
 #[test]
 fn without_a_source_the_modes_that_need_one_say_so() {
     needs_bpf!();
-    for (mode, needs) in [
-        (Mode::Fullnat, true),
-        (Mode::Ipip, true),
-        (Mode::Nat, false),
-        (Mode::L2, false),
-    ] {
+    for mode in possible(&super::MODES) {
         // Make.
         let text = pool_of(mode, &[1]).replace("source = { ipv4 = \"10.0.0.11\" }\n", "");
         // Set up.
         let desk = Desk::new();
         let config = desk.put("lb.toml", text);
         // Check.
-        if !needs {
+        if matches!(mode, Mode::Nat | Mode::L2) {
             assert_eq!(desk.replay(&[&config, &fixture("syn.pcap")]).lines.len(), 100);
             continue;
         }
@@ -177,6 +173,35 @@ fn what_is_wrong_is_named() {
         assert_eq!(is, Some(code), "{arguments:?}: {said}");
         assert!(said.contains(named), "{arguments:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+/// A kernel that cannot do a mode is no reason to replay something else.
+#[test]
+fn without_a_flow_table_fullnat_is_refused() {
+    needs_bpf!();
+    lb_lab::needs!(!has_flow_table(), "needs a kernel before 5.12");
+    // Make, set up: the mode by its name, and by being the default.
+    let named = pool_of(Mode::Fullnat, &[1]);
+    let by_default = named.replace("mode     = \"fullnat\"\n", "");
+    for (text, mode, line) in [
+        (&named, "mode fullnat", 8),
+        (&by_default, "mode fullnat, the default,", 4),
+    ] {
+        let desk = Desk::new();
+        let config = desk.put("lb.toml", text);
+        // Check.
+        let (code, said) = desk.refused(&[&config, &fixture("syn.pcap")]);
+        assert_eq!(code, Some(1));
+        assert!(said.contains(&format!("lb.toml:{line}:")), "{said}");
+        assert!(
+            said.contains(&format!("service web: {mode} is not available: kernel ")),
+            "{said}"
+        );
+        assert!(
+            said.contains("help: use mode ipip, l2 or nat, or a kernel from 5.12 on"),
+            "{said}"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_tests::needs_bpf;
+use lb_tests::{needs_bpf, needs_flow_table};
 use lb_userspace::core::model::Mode;
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ fn each_file_is_named_and_counted_from_0() {
 /// `fullnat` knows its flows: a backend more or less moves none of another one's.
 #[test]
 fn fullnat_keeps_its_flows() {
-    needs_bpf!();
+    needs_flow_table!();
     for after in [&[1, 2, 3, 4][..], &[1, 3], &[1, 3, 5, 6]] {
         // Make, set up.
         let replayed = between(&pool_of(Mode::Fullnat, &[1, 2, 3]), &pool_of(Mode::Fullnat, after));

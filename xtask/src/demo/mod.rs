@@ -84,7 +84,7 @@ fn build_lab(is_kept: bool) -> Result<Lab> {
         big_bytes: BIG_BYTES,
         ..Content::default()
     };
-    let plan = Plan::for_mode(Mode::Fullnat).content(content);
+    let plan = Plan::for_mode(Mode::usual()).content(content);
     if is_kept { plan.kept() } else { plan }.build()
 }
 

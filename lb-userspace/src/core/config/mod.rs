@@ -12,6 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::capabilities::Capabilities;
 use crate::core::model::Model;
 
 pub mod file;
@@ -88,9 +89,9 @@ pub fn parse(text: &str, format: Format) -> Result<File, Vec<Finding>> {
 
 /// Reads a document and everything it means, as `lb config check` does. All findings, warnings too, in the order of the
 /// text.
-pub fn check(text: &str, format: Format) -> Result<Checked, Vec<Finding>> {
+pub fn check(text: &str, format: Format, capabilities: &Capabilities) -> Result<Checked, Vec<Finding>> {
     let (file, mut walk, places) = read(text, format)?;
-    let resolved = resolve(&file, &Overrides::new(), 0);
+    let resolved = resolve(&file, &Overrides::new(), 0, capabilities);
     match resolved {
         Ok((model, warnings)) if walk.findings.is_empty() => Ok(Checked {
             file,

@@ -2,27 +2,34 @@
 
 use super::difference::difference;
 use super::{Document, Edit, Format, Origin, Outcome, Refusal, by_hand, parts};
+use crate::core::capabilities::Capabilities;
 use crate::core::config::{self, Finding, override_key};
 use crate::core::model::{Model, SetBy};
 
-/// What a change makes of a document; nothing else happens. The document after it is right as a whole, or the change is
-/// refused.
-pub fn apply(document: &Document, edit: &Edit, who: &SetBy) -> Result<Outcome, Refusal> {
+/// What a change makes of a document; nothing else happens. The document after it is right as a whole and the kernel can do
+/// what it says, or the change is refused.
+pub fn apply(document: &Document, edit: &Edit, who: &SetBy, capabilities: &Capabilities) -> Result<Outcome, Refusal> {
     let mut draft = document.clone();
-    let resolved = document.resolve();
+    let resolved = document.resolve(capabilities);
     if let Edit::Apply { text, format } = edit {
-        let checked = config::check(text, *format).map_err(Refusal::Invalid)?;
+        let checked = config::check(text, *format, capabilities).map_err(Refusal::Invalid)?;
         let digest = config::digest(text);
         let is_origin = document.origin.as_ref().is_some_and(|origin| origin.digest == digest);
         draft.edited = !is_origin && (document.edited || checked.file != document.file);
         draft.file = checked.file;
         let old = resolved.ok().map(|(model, _)| model);
-        return finish((document, old.as_ref()), draft, who, Some(checked.warnings));
+        return finish(
+            (document, old.as_ref()),
+            draft,
+            who,
+            Some(checked.warnings),
+            capabilities,
+        );
     }
     let (model, _) = resolved.map_err(Refusal::Invalid)?;
     make(&mut draft, &model, edit, who)?;
     draft.edited |= draft.file != document.file;
-    finish((document, Some(&model)), draft, who, None)
+    finish((document, Some(&model)), draft, who, None, capabilities)
 }
 
 /// Reads a configuration file again. Refused where it would drop changes made by other means since, unless `overwrite`.
@@ -36,8 +43,9 @@ pub fn reload(
     origin: Origin,
     overwrite: bool,
     who: &SetBy,
+    capabilities: &Capabilities,
 ) -> Result<Outcome, Refusal> {
-    let checked = config::check(text, format).map_err(Refusal::Invalid)?;
+    let checked = config::check(text, format, capabilities).map_err(Refusal::Invalid)?;
     if document.edited && !overwrite && checked.file != document.file {
         return Err(Refusal::Conflict(format!(
             "{0} lacks changes that were made through lb since it was read; lb save prints them to put into it, or lb \
@@ -49,8 +57,14 @@ pub fn reload(
     draft.file = checked.file;
     draft.origin = Some(origin);
     draft.edited = false;
-    let old = document.resolve().ok().map(|(model, _)| model);
-    finish((document, old.as_ref()), draft, who, Some(checked.warnings))
+    let old = document.resolve(capabilities).ok().map(|(model, _)| model);
+    finish(
+        (document, old.as_ref()),
+        draft,
+        who,
+        Some(checked.warnings),
+        capabilities,
+    )
 }
 
 fn make(draft: &mut Document, model: &Model, edit: &Edit, who: &SetBy) -> Result<(), Refusal> {
@@ -89,9 +103,10 @@ fn finish(
     mut after: Document,
     who: &SetBy,
     warnings: Option<Vec<Finding>>,
+    capabilities: &Capabilities,
 ) -> Result<Outcome, Refusal> {
     let (mut model, found) =
-        config::resolve(&after.file, &after.overrides, before.revision + 1).map_err(Refusal::Invalid)?;
+        config::resolve(&after.file, &after.overrides, before.revision + 1, capabilities).map_err(Refusal::Invalid)?;
     let known: std::collections::HashSet<_> = model
         .services
         .iter()

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::capabilities::Capabilities;
 use crate::core::config::{self, File, Finding, Overrides};
 use crate::core::model::{Model, SetBy};
 
@@ -64,9 +65,9 @@ impl Document {
         }
     }
 
-    /// The model at this revision, with warnings; or all findings.
-    pub fn resolve(&self) -> Result<(Model, Vec<Finding>), Vec<Finding>> {
-        config::resolve(&self.file, &self.overrides, self.revision)
+    /// The model at this revision, with warnings; or all findings, what the kernel cannot do among them.
+    pub fn resolve(&self, capabilities: &Capabilities) -> Result<(Model, Vec<Finding>), Vec<Finding>> {
+        config::resolve(&self.file, &self.overrides, self.revision, capabilities)
     }
 
     /// Whether a configuration file says something else than when it was last read.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use aya::maps::{Array, Map, MapData, MapError};
+use aya::maps::{Array, Map, MapData};
 use lb_common::abi::{self, ABI_VERSION, Meta, PORTS_PER_SOURCE, service_flags};
 use lb_common::maps;
 
@@ -190,12 +190,10 @@ fn others(tables: &Tables, image: &mut Image) -> Result<(), DataplaneError> {
         sources.insert(number, Ipv4Addr::from(address.to_ne_bytes()));
     }
     image.sources = sources.into_values().collect();
-    for index in tables.egress.keys() {
-        let index: Result<u32, MapError> = index;
-        image
-            .egress
-            .insert(index.map_err(|error| DataplaneError::map(maps::EGRESS, error))?);
-    }
+    let open = tables.egress.indices();
+    image
+        .egress
+        .extend(open.map_err(|error| DataplaneError::map(maps::EGRESS, error))?);
     for pair in tables.backs.iter() {
         let (key, back) = pair.map_err(|error| DataplaneError::map(maps::BACKS, error))?;
         image.backs.insert(key, back);

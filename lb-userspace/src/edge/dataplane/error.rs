@@ -102,6 +102,14 @@ impl DataplaneError {
         }
     }
 
+    /// A map that the kernel does not make.
+    pub(super) fn create(name: &str, error: std::io::Error) -> Self {
+        if error.raw_os_error() == Some(libc::EPERM) {
+            return Self::Permission(PERMISSION.into());
+        }
+        Self::io(name, error)
+    }
+
     pub(super) fn io(name: &str, error: std::io::Error) -> Self {
         Self::Map {
             name: name.into(),

@@ -3,7 +3,10 @@
 //! # Layout
 //!
 //! - `object`: the embedded objects and how they are loaded
+//! - `kernel`: what the kernel can do
 //! - `mapped`: arrays in this process's memory
+//! - `egress`: the interfaces that packets are sent through
+//! - `syscall`: what aya has no words for
 //! - `tables`: the maps, typed, and the writing of a plan into them
 //! - `adopt`: the account of maps that are there already
 //! - `links`: attaching to interfaces
@@ -15,11 +18,14 @@
 
 mod adopt;
 mod bpffs;
+mod egress;
 mod error;
+mod kernel;
 mod links;
 mod mapped;
 mod object;
 mod stats;
+mod syscall;
 mod tables;
 
 pub mod janitor;
@@ -36,6 +42,7 @@ use lb_common::abi::{ABI_VERSION, Meta};
 use lb_common::maps;
 
 pub use error::DataplaneError;
+pub use kernel::capabilities;
 pub use links::{Attached, index_of};
 pub use stats::Counters;
 pub use tables::free_ports;
@@ -53,6 +60,8 @@ pub struct Options {
     pub hash_key: [u64; 2],
     /// Bits of `abi::FEATURE_*`.
     pub features: u32,
+    /// Whether the program has the flow table of `fullnat`, which not every kernel takes: see [`capabilities`].
+    pub flow_table: bool,
     /// Ports that `fullnat` uses, where they are not those of [`tables::host_ports`].
     pub ports: Option<Vec<u16>>,
 }
@@ -108,6 +117,7 @@ impl Dataplane {
             limits,
             meta,
             features: options.features,
+            flow_table: options.flow_table,
         })?;
         if !adopted {
             write_meta(&mut ebpf, meta)?;

@@ -8,10 +8,11 @@ use lb_common::abi::Meta;
 use lb_common::maps::{self, globals};
 use lb_common::reason::Reason;
 
-use super::DataplaneError;
+use super::{DataplaneError, egress};
 use crate::core::model::Limits;
 
 static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer"));
+static STATELESS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/stateless"));
 static DECAP: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/decap"));
 static PASS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pass"));
 
@@ -23,6 +24,8 @@ pub struct Load<'a> {
     pub meta: Meta,
     /// Bits of `abi::FEATURE_*`.
     pub features: u32,
+    /// Whether the program has the flow table of `fullnat`; the maps are the same.
+    pub flow_table: bool,
 }
 
 /// Buckets for a flow table of `flows`, half full when it has that many.
@@ -66,6 +69,13 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
         .iter()
         .filter_map(|name| load.pin_dir.map(|dir| (*name, dir.join(name))))
         .collect();
+    if let Some(path) = load
+        .pin_dir
+        .map(|dir| dir.join(maps::EGRESS))
+        .filter(|path| !path.exists())
+    {
+        egress::pin(&path, maps::default_limits::EGRESS)?;
+    }
     let buckets = buckets(load.limits.flows);
     let mut loader = EbpfLoader::new();
     loader
@@ -80,7 +90,8 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
-    let mut ebpf = loader.load(BALANCER).map_err(DataplaneError::load)?;
+    let object = if load.flow_table { BALANCER } else { STATELESS };
+    let mut ebpf = loader.load(object).map_err(DataplaneError::load)?;
     program(&mut ebpf, "balancer")?
         .load()
         .map_err(DataplaneError::program)?;

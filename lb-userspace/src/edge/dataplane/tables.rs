@@ -4,7 +4,6 @@ use std::collections::HashMap as Map;
 use std::net::Ipv4Addr;
 
 use aya::Ebpf;
-use aya::maps::xdp::DevMapHash;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use lb_common::abi::{
     Back, BackKey, Backend, BackendCounters, Hop, PORTS_PER_SOURCE, PortQueue, Service, ServiceCounters, Slot, Vip,
@@ -14,6 +13,7 @@ use lb_common::abi::{
 use lb_common::maps;
 
 use super::DataplaneError;
+use super::egress::Egress;
 use super::mapped::Mapped;
 use crate::core::model::Limits;
 use crate::core::plan::{Op, address_be};
@@ -27,7 +27,7 @@ pub struct Tables {
     pub backends: Mapped<Backend>,
     pub backs: HashMap<MapData, BackKey, Back>,
     pub routes: LpmTrie<MapData, u32, Hop>,
-    pub egress: DevMapHash<MapData>,
+    pub egress: Egress,
     pub free_ports: Mapped<u32>,
     pub port_queues: Mapped<PortQueue>,
     roles: Mapped<RoleLine>,
@@ -62,7 +62,8 @@ impl Tables {
             backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
             backs: typed(ebpf, maps::BACKS)?,
             routes: typed(ebpf, maps::ROUTES)?,
-            egress: typed(ebpf, maps::EGRESS)?,
+            egress: duplicate(ebpf, maps::EGRESS)
+                .and_then(|data| Egress::new(data).map_err(|error| DataplaneError::map(maps::EGRESS, error)))?,
             free_ports: mapped(ebpf, maps::FREE_PORTS, limits.sources * PORTS_PER_SOURCE)?,
             port_queues: mapped(ebpf, maps::PORT_QUEUES, limits.sources)?,
             roles: mapped(ebpf, maps::ROLES, role::LINES)?,
@@ -85,13 +86,7 @@ impl Tables {
 
     pub fn apply(&mut self, op: &Op) -> Result<(), DataplaneError> {
         match op {
-            Op::Egress { index } => self
-                .egress
-                .insert(*index, *index, None, 0)
-                .map_err(|error| DataplaneError::Map {
-                    name: maps::EGRESS.into(),
-                    reason: error.to_string(),
-                }),
+            Op::Egress { index } => self.egress.insert(*index),
             Op::EgressGone { index } => gone(maps::EGRESS, self.egress.remove(*index)),
             Op::Source { number, address } => self.add_source(*number, *address),
             Op::NewBackend { id, entry } => {

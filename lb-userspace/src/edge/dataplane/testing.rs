@@ -19,12 +19,13 @@ use super::run::{Verdict, once};
 use super::tables::{duplicate, mapped};
 use super::{Dataplane, DataplaneError, object, single};
 
-/// The flow table and the ports, word by word.
+/// The flow table, the ports and the clock, word by word.
 pub struct Hands {
     pub flows: Mapped<Bucket>,
     pub ports: Mapped<FlowEntry>,
     pub free_ports: Mapped<u32>,
     pub queues: Mapped<PortQueue>,
+    pub clock: Mapped<u64>,
 }
 
 impl Hands {
@@ -37,6 +38,7 @@ impl Hands {
             ports: mapped(ebpf, maps::PORTS, ports)?,
             free_ports: mapped(ebpf, maps::FREE_PORTS, ports)?,
             queues: mapped(ebpf, maps::PORT_QUEUES, limits.sources)?,
+            clock: mapped(ebpf, maps::CLOCK, 1)?,
         })
     }
 }

@@ -99,6 +99,7 @@ impl Balancer {
             },
             ports: (1024..=65_535).collect(),
             trace,
+            flow_table: true,
         };
         let mut world = World::new(&setup);
         for mode in MODES {

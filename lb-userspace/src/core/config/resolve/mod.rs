@@ -9,18 +9,26 @@ use super::finding::{Finding, Severity};
 use super::overrides::Overrides;
 use super::shape::{join, prefixed};
 use super::words::{Wrong, wrong};
+use crate::core::capabilities::Capabilities;
 use crate::core::model::Model;
 
 mod across;
 mod check;
+mod kernel;
 mod node;
 mod service;
 
 /// Version of the format of the document.
 pub const VERSION: i64 = 1;
 
-/// The desired state that a document and what was set by hand amount to, with warnings; or all findings, warnings too.
-pub fn resolve(file: &File, overrides: &Overrides, revision: u64) -> Result<(Model, Vec<Finding>), Vec<Finding>> {
+/// The desired state that a document and what was set by hand amount to, with warnings; or all findings, warnings too. What
+/// the kernel cannot do is an error.
+pub fn resolve(
+    file: &File,
+    overrides: &Overrides,
+    revision: u64,
+    capabilities: &Capabilities,
+) -> Result<(Model, Vec<Finding>), Vec<Finding>> {
     let mut findings = Findings::default();
     let top = Table::new("", "");
     if let Some(version) = file.version.filter(|version| *version != VERSION) {
@@ -35,6 +43,7 @@ pub fn resolve(file: &File, overrides: &Overrides, revision: u64) -> Result<(Mod
     listeners(file, &mut findings);
     let services = service::resolve(file, overrides, &mut findings);
     across::check(&services, &node, &mut findings);
+    kernel::check(file, &services, capabilities, &mut findings);
     let services: Option<Vec<_>> = services.into_iter().map(service::Draft::finish).collect();
     let findings = findings.0;
     match services {

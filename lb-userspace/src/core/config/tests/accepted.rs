@@ -43,7 +43,7 @@ fn the_printed_example_tells_the_defaults() {
     let mut file = with.file.clone();
     let node = file.node.as_mut().unwrap();
     (node.limits, node.flow_timeouts, file.defaults) = (None, None, None);
-    let (without, _) = resolve(&file, &Overrides::new(), 0).unwrap();
+    let (without, _) = resolve(&file, &Overrides::new(), 0, &Capabilities::all()).unwrap();
     assert_eq!(with.model, without);
 }
 
@@ -67,7 +67,10 @@ fn what_is_left_out_is_filled_in() {
 #[test]
 fn an_empty_document_is_a_balancer_with_nothing_to_do() {
     assert_eq!(accepted("").model.services, []);
-    assert_eq!(check("{}", Format::Json).unwrap().model.services, []);
+    assert_eq!(
+        check("{}", Format::Json, &Capabilities::all()).unwrap().model.services,
+        []
+    );
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn what_was_set_by_hand_goes_before_the_document() {
         set_by: set_by.clone(),
     };
     let overrides = Overrides::from([(override_key("web", "web-1"), set)]);
-    let (model, _) = resolve(&file, &overrides, 41).unwrap();
+    let (model, _) = resolve(&file, &overrides, 41, &Capabilities::all()).unwrap();
     let backend = &model.services[0].backends[0];
     assert_eq!(
         (backend.state, backend.weight, backend.configured_weight),

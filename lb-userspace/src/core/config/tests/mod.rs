@@ -1,9 +1,11 @@
 //! The document from the outside: what is accepted, what is refused, and how that reads.
 
 use super::*;
+use crate::core::capabilities::Capabilities;
 
 mod accepted;
 mod across;
+mod kernel;
 mod properties;
 mod refused;
 mod shown;
@@ -23,12 +25,13 @@ address = "10.0.1.1"
 "#;
 
 fn accepted(text: &str) -> Checked {
-    check(text, Format::Toml).unwrap_or_else(|findings| panic!("{}", render(&findings, "test.toml", text, false)))
+    check(text, Format::Toml, &Capabilities::all())
+        .unwrap_or_else(|findings| panic!("{}", render(&findings, "test.toml", text, false)))
 }
 
 /// The errors, a line each.
 fn refused(text: &str) -> Vec<String> {
-    let Err(findings) = check(text, Format::Toml) else {
+    let Err(findings) = check(text, Format::Toml, &Capabilities::all()) else {
         panic!("accepted: {text}")
     };
     errors(&findings)

@@ -16,7 +16,7 @@ proptest::proptest! {
         let cut = (0..=cut).rev().find(|at| CONTRACT.is_char_boundary(*at)).unwrap_or(0);
         let rest = CONTRACT[cut..].chars().skip(drop).collect::<String>();
         let text = format!("{}{insert}{rest}", &CONTRACT[..cut]);
-        let findings = match check(&text, Format::Toml) {
+        let findings = match check(&text, Format::Toml, &Capabilities::all()) {
             Ok(checked) => checked.warnings,
             Err(findings) => {
                 proptest::prop_assert!(findings.iter().any(|finding| finding.severity == Severity::Error));
@@ -29,7 +29,7 @@ proptest::proptest! {
     /// A document of any values resolves or is refused for a reason.
     #[test]
     fn any_document_resolves_or_is_refused(file in arbitrary::file()) {
-        if let Err(findings) = resolve(&file, &Overrides::new(), 0) {
+        if let Err(findings) = resolve(&file, &Overrides::new(), 0, &Capabilities::all()) {
             proptest::prop_assert!(findings.iter().any(|finding| finding.severity == Severity::Error));
         }
     }

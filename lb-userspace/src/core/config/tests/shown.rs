@@ -9,7 +9,7 @@ const WRONG_FINDINGS: &str = include_str!("../../../../tests/fixtures/wrong.find
 /// The golden file is what `lb config check wrong.toml` prints beside it.
 #[test]
 fn all_findings_come_at_once_each_at_its_place() {
-    let Err(findings) = check(WRONG, Format::Toml) else {
+    let Err(findings) = check(WRONG, Format::Toml, &Capabilities::all()) else {
         panic!("accepted")
     };
     let rendered = render(&findings, "wrong.toml", WRONG, false);
@@ -19,7 +19,7 @@ fn all_findings_come_at_once_each_at_its_place() {
 #[test]
 fn syntax_errors_have_a_place() {
     let text = "version = 1\n[node]\nname = lb1\nsource =\n";
-    let Err(findings) = check(text, Format::Toml) else {
+    let Err(findings) = check(text, Format::Toml, &Capabilities::all()) else {
         panic!("accepted")
     };
     let lines: Vec<_> = findings
@@ -27,7 +27,7 @@ fn syntax_errors_have_a_place() {
         .map(|finding| finding.place.map(|place| place.line))
         .collect();
     assert_eq!(lines, [Some(3), Some(4)], "{findings:?}");
-    let Err(findings) = check("{\"version\": 1,\n  x}", Format::Json) else {
+    let Err(findings) = check("{\"version\": 1,\n  x}", Format::Json, &Capabilities::all()) else {
         panic!("accepted")
     };
     assert_eq!(
@@ -43,7 +43,7 @@ fn syntax_errors_have_a_place() {
 #[test]
 fn a_tab_and_a_wide_character_do_not_move_the_caret() {
     let text = "[node]\n\tname = \"ü\"; interfaces = 3\n".replace(';', "\n");
-    let Err(findings) = check(&text, Format::Toml) else {
+    let Err(findings) = check(&text, Format::Toml, &Capabilities::all()) else {
         panic!("accepted")
     };
     let rendered = render(&findings, "x", &text, false);
@@ -53,7 +53,7 @@ fn a_tab_and_a_wide_character_do_not_move_the_caret() {
 
 #[test]
 fn colour_only_when_asked_for() {
-    let Err(findings) = check("x = 1", Format::Toml) else {
+    let Err(findings) = check("x = 1", Format::Toml, &Capabilities::all()) else {
         panic!("accepted")
     };
     assert!(!render(&findings, "x", "x = 1", false).contains('\x1b'));

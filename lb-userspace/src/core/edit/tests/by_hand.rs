@@ -15,7 +15,7 @@ fn a_state_set_by_hand_stays_until_ready() {
     let (document, _) = done(&document, backend_set("web", "web-1", json!({"priority": 1})));
     let (document, _) = done(&document, backend_set("web", "web-1", json!({"name": "first"})));
     let (document, _) = done(&document, service_set("web", json!({"name": "www"})));
-    let backend = &document.resolve().unwrap().0.services[0].backends[0];
+    let backend = &document.resolve(&Capabilities::all()).unwrap().0.services[0].backends[0];
     assert_eq!((backend.state, &backend.set_by), (AdminState::Drain, &Some(anna())));
     let (document, _) = done(&document, state("www", "first", AdminState::Ready));
     assert_eq!(document.overrides, Overrides::new());
@@ -36,7 +36,7 @@ fn ready_by_hand_goes_before_a_configured_drain() {
 
 #[test]
 fn a_weight_set_by_hand_stays_until_it_is_cleared() {
-    let held = |document: &Document| document.resolve().unwrap().0.services[0].backends[1].weight;
+    let held = |document: &Document| document.resolve(&Capabilities::all()).unwrap().0.services[0].backends[1].weight;
     let set = |document: &Document, change| done(document, weight("web", "web-2", change)).0;
     let document = set(&start(), WeightChange::Percent(25));
     assert_eq!(held(&document), 13);
@@ -64,7 +64,7 @@ fn who_set_it_last_is_remembered() {
     };
     let (document, _) = done(&start(), state("web", "web-1", AdminState::Drain));
     let edit = weight("web", "web-1", WeightChange::Absolute(5));
-    let document = apply(&document, &edit, &ben).unwrap().document;
+    let document = apply(&document, &edit, &ben, &Capabilities::all()).unwrap().document;
     let both = Override {
         state: Some(AdminState::Drain),
         weight: Some(5),
@@ -76,8 +76,17 @@ fn who_set_it_last_is_remembered() {
 #[test]
 fn a_file_that_is_read_again_does_not_undo_what_lb_was_told() {
     let origin = |text| Origin::new("/etc/lb/lb.toml", text);
-    let read =
-        |document: &Document, text, overwrite| reload(document, text, Format::Toml, origin(text), overwrite, &anna());
+    let read = |document: &Document, text, overwrite| {
+        reload(
+            document,
+            text,
+            Format::Toml,
+            origin(text),
+            overwrite,
+            &anna(),
+            &Capabilities::all(),
+        )
+    };
     let document = read(&Document::empty(), WEB, false).unwrap().document;
     assert!(!document.edited && !document.is_outdated_by(&origin(WEB)));
     let again = read(&document, WEB, false).unwrap();

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::core::capabilities::Capabilities;
 use crate::core::config::{Overrides, to_toml};
 use crate::core::model::{AdminState, SetBy, XdpMode};
 
 mod by_hand;
+mod kernel;
 mod parts;
 mod properties;
 mod refused;
@@ -46,22 +48,26 @@ fn start() -> Document {
         text: WEB.to_owned(),
         format: Format::Toml,
     };
-    apply(&Document::empty(), &edit, &anna()).unwrap().document
+    apply(&Document::empty(), &edit, &anna(), &Capabilities::all())
+        .unwrap()
+        .document
 }
 
 /// Makes a change that must succeed; the document after it and the plan.
 #[track_caller]
 fn done(document: &Document, edit: Edit) -> (Document, Vec<String>) {
-    let outcome = apply(document, &edit, &anna()).unwrap_or_else(|refusal| panic!("{edit:?}: {refusal}"));
+    let outcome =
+        apply(document, &edit, &anna(), &Capabilities::all()).unwrap_or_else(|refusal| panic!("{edit:?}: {refusal}"));
     assert!(outcome.changed, "{edit:?}");
     assert_eq!(outcome.document.revision, document.revision + 1);
-    assert_eq!(outcome.model, outcome.document.resolve().unwrap().0);
+    assert_eq!(outcome.model, outcome.document.resolve(&Capabilities::all()).unwrap().0);
     (outcome.document, outcome.plan)
 }
 
 #[track_caller]
 fn unchanged(document: &Document, edit: Edit) {
-    let outcome = apply(document, &edit, &anna()).unwrap_or_else(|refusal| panic!("{edit:?}: {refusal}"));
+    let outcome =
+        apply(document, &edit, &anna(), &Capabilities::all()).unwrap_or_else(|refusal| panic!("{edit:?}: {refusal}"));
     assert!(
         !outcome.changed && outcome.plan.is_empty(),
         "{edit:?}: {:?}",
@@ -73,7 +79,9 @@ fn unchanged(document: &Document, edit: Edit) {
 
 #[track_caller]
 fn refused(document: &Document, edit: Edit) -> String {
-    apply(document, &edit, &anna()).expect_err("accepted").to_string()
+    apply(document, &edit, &anna(), &Capabilities::all())
+        .expect_err("accepted")
+        .to_string()
 }
 
 fn service_add(service: Value) -> Edit {

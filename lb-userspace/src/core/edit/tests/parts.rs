@@ -110,7 +110,7 @@ fn references_are_names_or_addresses() {
         &document,
         backend_add("web", json!({"name": "b", "address": "10.0.1.1", "port": 81})),
     );
-    let (model, _) = document.resolve().unwrap();
+    let (model, _) = document.resolve(&Capabilities::all()).unwrap();
     assert_eq!(find_service(&model, "192.0.2.10:80/udp").unwrap().name, "web-udp");
     let message = "service \"192.0.2.10:80\" may be any of 192.0.2.10:80/tcp, 192.0.2.10:80/udp; say which";
     assert_eq!(find_service(&model, "192.0.2.10:80").unwrap_err().to_string(), message);
@@ -157,6 +157,7 @@ fn what_the_maps_are_made_with_holds_from_the_next_time() {
             format: Format::Toml,
         },
         &anna(),
+        &Capabilities::all(),
     )
     .unwrap();
     assert_eq!(outcome.plan, ["~ node: limits.flows 262144 -> 1024"]);

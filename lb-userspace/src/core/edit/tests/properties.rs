@@ -127,8 +127,8 @@ proptest! {
     fn edits_leave_a_document_right_or_alone(edits in proptest::collection::vec(edits(), 1..25)) {
         let mut document = start();
         for edit in edits {
-            let Ok(outcome) = apply(&document, &edit, &anna()) else { continue };
-            let (model, _) = outcome.document.resolve().expect("right as a whole");
+            let Ok(outcome) = apply(&document, &edit, &anna(), &Capabilities::all()) else { continue };
+            let (model, _) = outcome.document.resolve(&Capabilities::all()).expect("right as a whole");
             prop_assert_eq!(&model, &outcome.model);
             prop_assert_eq!(outcome.changed, outcome.document.revision == document.revision + 1);
             prop_assert_eq!(outcome.changed, !outcome.plan.is_empty());
@@ -138,7 +138,7 @@ proptest! {
             let keys: std::collections::HashSet<_> = keys.collect();
             prop_assert!(outcome.document.overrides.keys().all(|key| keys.contains(key)));
             document = outcome.document;
-            let again = apply(&document, &own_save(&document), &anna()).expect("its own save");
+            let again = apply(&document, &own_save(&document), &anna(), &Capabilities::all()).expect("its own save");
             prop_assert!(!again.changed);
             prop_assert_eq!(&again.document.overrides, &document.overrides);
             let json = serde_json::to_string(&document).unwrap();

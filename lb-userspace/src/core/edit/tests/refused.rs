@@ -86,7 +86,7 @@ fn refusals_are_one_line_with_a_remedy() {
 #[test]
 fn kinds_of_refusals_are_told_apart() {
     let document = start();
-    let kind = |edit| apply(&document, &edit, &anna()).unwrap_err();
+    let kind = |edit| apply(&document, &edit, &anna(), &Capabilities::all()).unwrap_err();
     assert!(matches!(
         kind(Edit::ServiceRemove { service: "x".into() }),
         Refusal::NotFound(_)
