@@ -8,7 +8,7 @@
 //! - [`flow`]: the flow hash, the flow table's hash, and the range reduction
 //! - [`checksum`]: the Internet checksum, incremental and whole
 //! - [`encap`]: the outer header of `ipip`
-//! - [`bench`]: what the benchmark's programs and the benchmark agree on
+//! - [`mod@bench`]: what the benchmark's programs and the benchmark agree on
 //!
 //! Everything here is pure and compiles for the host and for the BPF target. Addresses and ports that end in `_be`, or
 //! whose docs say *as in the packet*, are integers whose bytes in memory are in network order: they are compared and

@@ -34,7 +34,7 @@ const BENCHMARKS: [Benchmark; 1] = [Benchmark {
     title: "Nanoseconds per packet",
     minutes: 4,
     headlines: &packet::HEADLINES,
-    run: |extent| packet::run(extent, &packet::Arguments::default()),
+    run: |extent| packet::run(extent, &packet::Arguments::of_environment()),
 }];
 
 /// The figures of a section that matter most.

@@ -47,6 +47,8 @@ enum What {
         packet: packet::Arguments,
     },
     /// Every benchmark, and a report of it all: JSON, Markdown and charts. Takes up to 15 minutes.
+    ///
+    /// LB_BENCH_AGAINST: as --against of the packet benchmark.
     All {
         #[command(flatten)]
         length: Length,

@@ -82,7 +82,9 @@ fn with_median(report: &Value, median: f64) -> Value {
         .expect("some are to be small");
     figure["median"] = json!(median);
     figure["spread"] = json!(0.0);
-    for ratio in figure["ratios"].as_array_mut().into_iter().flatten() {
+    // A figure that is no multiple of anything has none.
+    let ratios = figure.get_mut("ratios").and_then(Value::as_array_mut);
+    for ratio in ratios.into_iter().flatten() {
         ratio["median"] = json!(median);
         ratio["spread"] = json!(0.0);
     }

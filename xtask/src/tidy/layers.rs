@@ -56,7 +56,8 @@ pub fn bpf_knows_no_userspace(source: &Source) -> Vec<Finding> {
     named(source, "lb_userspace", "lb-ebpf must not know userspace")
 }
 
-/// Only `edge::dataplane` touches BPF, and the benchmark its own programs and other balancers'; `lb-common` gives the structs in maps aya's `Pod`.
+/// Only `edge::dataplane` touches BPF, and the benchmark its own programs and other balancers'; `lb-common` gives the structs in
+/// maps aya's `Pod`.
 pub fn aya_in_its_place(source: &Source) -> Vec<Finding> {
     let places = [
         "lb-common/",

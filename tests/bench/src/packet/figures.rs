@@ -36,14 +36,17 @@ impl Found<'_> {
             // What the feeder and the call take: on these nothing is taken off.
             return Some(Figure::new(path, "ns", Better::Neither, &one.gross));
         }
-        let mut figure = Figure::new(path, "ns", Better::Less, &own);
+        let is_ours = rival.is_none_or(|rival| !name.starts_with(rival));
+        // Another balancer that got slower is no loss.
+        let better = if is_ours { Better::Less } else { Better::Neither };
+        let mut figure = Figure::new(path, "ns", better, &own);
         if let Some(floor) = self.named(scenario::FLOOR, flows) {
             figure = figure.ratio("floor", &own, &floor);
         }
         if let Some(alone) = self.named(name, 1).filter(|_| flows != 1) {
             figure = figure.ratio("1 flow", &own, &alone);
         }
-        let Some(rival) = rival.filter(|rival| !name.starts_with(*rival)) else {
+        let Some(rival) = rival.filter(|_| is_ours) else {
             return Some(figure);
         };
         if let Some((theirs, flows)) = counterpart(name, flows)

@@ -27,7 +27,7 @@ use crate::Extent;
 use crate::all::Headline;
 use crate::measure::{last_cpu, pin};
 use crate::report::Section;
-use against::{Rivals, Room};
+use against::{OBJECT_VARIABLE, Rivals, Room};
 use rounds::{Bench, PROOF};
 use scenario::Scenario;
 
@@ -44,12 +44,22 @@ pub struct Arguments {
     #[arg(long)]
     rounds: Option<usize>,
     /// Also measure another balancer, of which this is the compiled BPF object: Katran's balancer.bpf.o.
-    #[arg(long, value_name = "OBJECT")]
+    #[arg(long, value_name = "OBJECT", env = OBJECT_VARIABLE)]
     against: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// For all benchmarks at once, which take no arguments of one.
+    pub fn of_environment() -> Self {
+        Self {
+            against: std::env::var_os(OBJECT_VARIABLE).map(PathBuf::from),
+            ..Self::default()
+        }
+    }
+}
+
 /// What it is measured for.
-pub const HEADLINES: [Headline; 9] = [
+pub const HEADLINES: [Headline; 13] = [
     headline(
         "packet/floor/balancer/1",
         "the smallest balancer (floor), `ipip`, 1 flow",
@@ -61,7 +71,11 @@ pub const HEADLINES: [Headline; 9] = [
     headline("packet/fullnat/established/1", "lb, `fullnat`, established, 1 flow"),
     headline("packet/fullnat/established/65536", "the same, 64 k flows"),
     headline("packet/fullnat/established/1048576", "the same, 1 M flows"),
+    headline("packet/fullnat/back/1048576", "the same, from the backends"),
+    headline("packet/fullnat/new-flow/1048576", "lb, `fullnat`, a new flow"),
     headline("packet/pass/not-ours/1", "lb, a packet that is not its own, 1 flow"),
+    headline("packet/katran/established/1", "katran, in its connection table, 1 flow"),
+    headline("packet/katran/established/1048576", "the same, 1 M flows"),
 ];
 
 const fn headline(figure: &'static str, says: &'static str) -> Headline {

@@ -158,15 +158,13 @@ impl Case {
 mod tests {
     use lb_lab::needs;
 
+    use super::super::OBJECT_VARIABLE;
     use super::*;
     use crate::measure::{last_cpu, pin};
 
-    /// Names the object of a balancer that an adapter knows: there is none in this repository.
-    const OBJECT: &str = "LB_BENCH_AGAINST";
-
     #[test]
     fn every_case_of_a_real_object_takes_its_way() -> Result<()> {
-        let object = std::env::var_os(OBJECT);
+        let object = std::env::var_os(OBJECT_VARIABLE);
         needs!(
             object.is_some(),
             "needs the object of another balancer, named by LB_BENCH_AGAINST"

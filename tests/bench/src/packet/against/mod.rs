@@ -28,6 +28,9 @@ pub use cases::{Case, Rivals, Room};
 use object::{Maps, Needed, Object};
 use rival::Rival;
 
+/// Names an object where no argument does. There is none in this repository.
+pub const OBJECT_VARIABLE: &str = "LB_BENCH_AGAINST";
+
 /// What the other balancer is to do.
 #[derive(Clone, Debug)]
 struct Job {

@@ -1,5 +1,6 @@
 //! A compiled BPF object, looked at without the kernel.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,11 @@ impl Object {
             bytes,
             maps,
         })
+    }
+
+    /// Its file's name, without where that lies.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.path.file_name().unwrap_or_default().to_string_lossy()
     }
 }
 

@@ -87,7 +87,7 @@ impl Adapter for Katran {
             .with_context(|| format!("the kernel refuses {PROGRAM}"))?;
         let setup = format!(
             "{}: {} backends, a ring of {}, an LRU of {} connections on the one CPU.",
-            object.path.display(),
+            object.name(),
             job.backends.len(),
             sizes.ring,
             job.connections
