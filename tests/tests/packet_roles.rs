@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_common::reason::Reason;
-use lb_tests::needs_bpf;
 use lb_tests::packet::places::{CLIENT_HOP, SERVICE, backend, client, vip};
 use lb_tests::packet::{Frame, Setup, World, pool, service};
+use lb_tests::{needs_bpf, needs_flow_table};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::observed::{RouteHop, RoutePrefix};
 use lb_userspace::core::plan;
@@ -76,7 +76,7 @@ fn two_services_may_end_alike() {
 
 #[test]
 fn answers_find_their_clients_where_two_sources_end_alike() {
-    needs_bpf!();
+    needs_flow_table!();
     let mut world = World::default();
     let mut wanted = service(TCP, Mode::Fullnat, pool([backend(1)]));
     wanted.sources.push(ends_as(wanted.sources[0]));
@@ -111,6 +111,7 @@ fn open(pins: &Pins) -> World {
         limits: setup.limits,
         hash_key: DEFAULT_HASH_KEY,
         features: 0,
+        flow_table: setup.flow_table,
         ports: Some(setup.ports),
     })
     .expect("the data plane opens");
@@ -125,7 +126,7 @@ fn open(pins: &Pins) -> World {
 
 #[test]
 fn a_daemon_that_adopts_maps_mends_what_was_not_written() {
-    needs_bpf!();
+    needs_flow_table!();
     let pins = Pins(PathBuf::from(format!(
         "/sys/fs/bpf/lb-test-{}-roles",
         std::process::id()

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use lb_common::abi::{FlowKey, FlowValue, PORTS_PER_SOURCE, ServiceCounters};
 use lb_common::bench::Listed;
 use lb_common::reason::Reason;
+use lb_tests::packet::objects::has_flow_table;
 use lb_tests::packet::places::{BACKEND_HOP, CLIENT_HOP};
 use lb_tests::packet::{Frame, Random, Setup, World};
 use lb_userspace::core::image::BackendKey;
@@ -87,6 +88,10 @@ impl Kind {
 impl Balancer {
     /// With services in every mode, over TCP and UDP, and room for that many flows of `fullnat`.
     pub fn new(flows: u32, trace: bool) -> Result<Self> {
+        ensure!(
+            has_flow_table(),
+            "this kernel has no atomic compare-exchange in BPF, which `fullnat` needs: measure on one from 5.12 on"
+        );
         let sources = (flows + flows.min(FEW)).div_ceil(FLOWS_PER_SOURCE).max(1);
         let setup = Setup {
             limits: Limits {
