@@ -1,6 +1,9 @@
 use std::net::Ipv4Addr;
 
 use lb_common::flow::mix;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::*;
 
@@ -70,26 +73,52 @@ fn preferences_are_permutations() {
     }
 }
 
+/// How far the worst share is from its ideal: 1 is one slot, or half a percent of the ideal where that is more.
+fn unevenness(size: u32, weights: &[u32]) -> f64 {
+    let total: f64 = weights.iter().copied().map(f64::from).sum();
+    let table = build(size, &members(weights.iter().copied()));
+    let shares = shares(&table, weights.len());
+    let off = |(share, weight): (&u32, &u32)| {
+        let ideal = f64::from(size) * f64::from(*weight) / total;
+        (f64::from(*share) - ideal).abs() / (ideal * 0.005).max(1.0)
+    };
+    shares.iter().zip(weights).map(off).fold(0.0, f64::max)
+}
+
+/// Pools as they are in the benchmark's tables: equal weights, and weights from 1 to 100, as many of each.
 #[test]
-fn equal_weights_are_within_one_slot_of_the_ideal() {
-    for count in [2usize, 3, 7, 10, 100, 999, 1000] {
-        let table = build(SIZE, &members(vec![7; count]));
-        for share in shares(&table, count) {
-            let ideal = SIZE as usize / count;
-            assert!((ideal..=ideal + 1).contains(&(share as usize)), "{share} of {count}");
+fn large_tables_are_even() {
+    for size in [SIZE, 655_373] {
+        for count in [10u32, 100, 1000, 10_000] {
+            let equal = unevenness(size, &vec![7; count as usize]);
+            assert!(equal < 1.0, "{count} equal weights in {size} slots: {equal}");
+            let weights: Vec<u32> = (0..count).map(|i| 1 + i * 99 / (count - 1)).collect();
+            let weighted = unevenness(size, &weights);
+            assert!(
+                weighted < 1.0,
+                "{count} weights of 1 to 100 in {size} slots: {weighted}"
+            );
         }
     }
 }
 
-#[test]
-fn weights_1_to_100_are_within_half_a_percent() {
-    let table = build(SIZE, &members(1..=100));
-    for (share, weight) in shares(&table, 100).iter().zip(1..) {
-        let ideal = f64::from(SIZE) * f64::from(weight) / 5050.0;
-        assert!(
-            (f64::from(*share) / ideal - 1.0).abs() < 0.005,
-            "weight {weight}: {share} instead of {ideal}"
-        );
+proptest! {
+    #[test]
+    fn equal_weights_are_within_one_slot_of_the_ideal(
+        size in select(&[13u32, 251, 4099][..]),
+        count in 1..5000usize,
+        weight in 1..=u32::MAX,
+    ) {
+        prop_assert!(unevenness(size, &vec![weight; count]) < 1.0);
+    }
+
+    /// Any pool of weights from 1 to 100 with 100 slots a member.
+    #[test]
+    fn weights_1_to_100_are_within_one_slot_or_half_a_percent(
+        (size, weights) in select(&[251u32, 4099, 16_381][..])
+            .prop_flat_map(|size| (Just(size), vec(1..=100u32, 1..=size as usize / 100))),
+    ) {
+        prop_assert!(unevenness(size, &weights) < 1.0);
     }
 }
 
