@@ -9,7 +9,7 @@ use lb_lab::interrupt;
 use crate::report::document::{JSON, MARKDOWN, Part, Report};
 use crate::report::machine::CpuTime;
 use crate::report::{Figure, Section};
-use crate::{Extent, packet};
+use crate::{Extent, packet, table};
 
 /// A benchmark, as a part of all of them.
 struct Benchmark {
@@ -29,13 +29,22 @@ pub struct Headline {
 }
 
 /// Every benchmark.
-const BENCHMARKS: [Benchmark; 1] = [Benchmark {
-    name: "packet",
-    title: "Nanoseconds per packet",
-    minutes: 4,
-    headlines: &packet::HEADLINES,
-    run: |extent| packet::run(extent, &packet::Arguments::of_environment()),
-}];
+const BENCHMARKS: [Benchmark; 2] = [
+    Benchmark {
+        name: "packet",
+        title: "Nanoseconds per packet",
+        minutes: 4,
+        headlines: &packet::HEADLINES,
+        run: |extent| packet::run(extent, &packet::Arguments::of_environment()),
+    },
+    Benchmark {
+        name: "table",
+        title: "Maglev tables",
+        minutes: 2,
+        headlines: &table::HEADLINES,
+        run: |extent| table::run(extent, &table::Arguments::default()),
+    },
+];
 
 /// The figures of a section that matter most.
 pub fn headlines(section: &str) -> &'static [Headline] {

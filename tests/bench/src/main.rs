@@ -8,6 +8,7 @@
 //! - [`measure`]: time, rounds, and what is made of samples
 //! - [`bpf`]: the benchmark's own BPF programs
 //! - [`packet`]: one packet through the program, many times
+//! - [`table`]: Maglev: its cost, its evenness, what it moves
 //!
 //! Everything is measured in one run, interleaved, and quoted as a ratio: on a shared machine absolute times say little.
 
@@ -26,6 +27,7 @@ mod diff;
 mod measure;
 mod packet;
 mod report;
+mod table;
 
 use report::Section;
 
@@ -45,6 +47,13 @@ enum What {
         common: Common,
         #[command(flatten)]
         packet: packet::Arguments,
+    },
+    /// Maglev: time to build a table and to bring a change into the maps, evenness and moves beside other hashes, memory.
+    Table {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        table: table::Arguments,
     },
     /// Every benchmark, and a report of it all: JSON, Markdown and charts. Takes up to 15 minutes.
     ///
@@ -156,6 +165,10 @@ fn run(what: What) -> Result<ExitCode> {
     match what {
         What::Packet { common, packet } => {
             let section = packet::run(common.extent(), &packet)?;
+            say(&common, section)?;
+        }
+        What::Table { common, table } => {
+            let section = table::run(common.extent(), &table)?;
             say(&common, section)?;
         }
         What::All { length, out } => all::run(length.extent(), out)?,

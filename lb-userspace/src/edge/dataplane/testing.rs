@@ -5,6 +5,7 @@
 //! module is part of the library so that only the data plane touches BPF; nothing in `lb` uses it.
 
 use std::net::Ipv4Addr;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 
 use aya::Ebpf;
@@ -59,6 +60,23 @@ pub fn forget_roles(dir: &Path) -> Result<(), DataplaneError> {
         Mapped::new(data.fd(), role::LINES).map_err(|error| DataplaneError::io(maps::ROLES, error))?;
     (0..lines.len()).for_each(|line| lines.store(line, &RoleLine([0; role::LINE_BYTES])));
     Ok(())
+}
+
+/// Bytes that the kernel accounts for each map of the balancer: `memlock` of its descriptor (since Linux 6.4 what the map really
+/// takes, before that an estimate).
+pub fn map_bytes(dataplane: &Dataplane) -> Result<Vec<(&'static str, u64)>, DataplaneError> {
+    let bytes = |name: &'static str| {
+        let id = dataplane.tables.map_id(name);
+        let id = id.ok_or_else(|| DataplaneError::Object(format!("no map {name}")))?;
+        let map = MapData::from_id(id).map_err(|error| DataplaneError::map(name, error))?;
+        let path = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
+        let text = std::fs::read_to_string(&path).map_err(|error| DataplaneError::io(&path, error))?;
+        let memlock = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+        let bytes = memlock.and_then(|bytes| bytes.trim().parse().ok());
+        let bytes = bytes.ok_or_else(|| DataplaneError::io(&path, std::io::ErrorKind::InvalidData.into()))?;
+        Ok((name, bytes))
+    };
+    maps::BALANCER.iter().copied().map(bytes).collect()
 }
 
 /// Makes the data plane pinned in `dir` look as if another version had made it; 0: as if its making had not come to its end.

@@ -13,7 +13,7 @@ const ERROR_OF_MEDIAN: f64 = 1.858;
 
 /// What a figure is compared as a multiple of, if it is one both times, the first of them: what does not change when `lb` does.
 /// A machine's speed, which drifts, is not in such a multiple.
-pub const BASES: [&str; 2] = ["floor", "direct"];
+pub const BASES: [&str; 3] = ["floor", "direct", "paper"];
 
 /// What became of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
