@@ -84,7 +84,7 @@ fn house_rules() -> Result<()> {
 }
 
 fn bpf_objects() -> Result<()> {
-    none_of(&tidy::objects::panics(&objects_dir()?)?)
+    none_of(&tidy::objects::look(&objects_dir()?)?)
 }
 
 fn none_of(findings: &[tidy::Finding]) -> Result<()> {
