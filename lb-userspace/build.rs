@@ -9,7 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const PROGRAMS: [&str; 6] = ["balancer", "stateless", "decap", "pass", "bench_feed", "bench_floors"];
+const PROGRAMS: [&str; 7] = [
+    "balancer",
+    "stateless",
+    "decap",
+    "pass",
+    "bench_feed",
+    "bench_floors",
+    "bench_traffic",
+];
 const TARGET: &str = "bpfel-unknown-none";
 /// BPF instruction set: `v3` has 32-bit jumps, and compare-exchange for the objects that use it.
 const CPU: &str = "v3";

@@ -1,5 +1,7 @@
 //! What the benchmark's programs share with the benchmark.
 
+pub mod traffic;
+
 /// Names of the maps of `bench_feed` and `bench_floors`.
 pub mod maps {
     /// [`super::Feed`], array of one, mapped.
@@ -27,6 +29,13 @@ pub const FRONT_WORDS: usize = 7;
 pub const PORTS_PER_CLIENT_BITS: u32 = 14;
 /// Port of a client's first flow.
 pub const FIRST_CLIENT_PORT: u16 = 1024;
+
+/// Whose flow this is: the client's number, from 0, and its port.
+#[inline(always)]
+pub const fn client_of(flow: u32) -> (u32, u16) {
+    let port = FIRST_CLIENT_PORT as u32 + (flow & ((1 << PORTS_PER_CLIENT_BITS) - 1));
+    (flow >> PORTS_PER_CLIENT_BITS, port as u16)
+}
 
 /// Bits of [`Feed::flags`].
 pub mod feed_flags {
@@ -159,6 +168,13 @@ crate::abi::assert_layout! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flows_have_clients_and_ports() {
+        assert_eq!(client_of(0), (0, FIRST_CLIENT_PORT));
+        assert_eq!(client_of(0x3fff), (0, FIRST_CLIENT_PORT + 0x3fff));
+        assert_eq!(client_of(0x4000), (1, FIRST_CLIENT_PORT));
+    }
 
     #[test]
     fn a_listed_packet_keeps_its_fields() {

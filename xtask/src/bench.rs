@@ -9,9 +9,15 @@ use anyhow::{Context as _, Error, Result, ensure};
 use crate::shell::{self, cargo};
 use crate::{setup, workspace};
 
+/// What needs no programs but our own, or measures nothing.
+const ALONE: [&str; 6] = ["packet", "table", "diff", "help", "-h", "--help"];
+
 /// Becomes the benchmark with these arguments: its exit status is ours, and a signal is for it. Returns only when that fails.
 pub fn run(arguments: &[&str]) -> Result<Infallible> {
     setup::for_running()?;
+    if !arguments.first().is_some_and(|what| ALONE.contains(what)) {
+        setup::bench_programs()?;
+    }
     let build = [
         "build",
         "--release",

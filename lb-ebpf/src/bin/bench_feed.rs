@@ -14,9 +14,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
-    bench::{
-        FIRST_CLIENT_PORT, FRONT_WORDS, Feed, LISTED_PER_VALUE, ListLine, Listed, PORTS_PER_CLIENT_BITS, feed_flags,
-    },
+    bench::{FRONT_WORDS, Feed, LISTED_PER_VALUE, ListLine, Listed, client_of, feed_flags},
     checksum::{change16, change32, update},
     flow::mix,
 };
@@ -136,10 +134,10 @@ fn of_client(feed: &Feed, count: u64, first: Ends) -> Option<Ends> {
         count
     };
     let flow = feed.first.wrapping_add(number as u32 & feed.mask);
-    let port = FIRST_CLIENT_PORT as u32 + (flow & ((1 << PORTS_PER_CLIENT_BITS) - 1));
+    let (client, port) = client_of(flow);
     Some(Ends {
-        source: feed.client.wrapping_add(flow >> PORTS_PER_CLIENT_BITS).to_be(),
-        source_port: (port as u16).to_be(),
+        source: feed.client.wrapping_add(client).to_be(),
+        source_port: port.to_be(),
         ..first
     })
 }

@@ -9,7 +9,7 @@ use lb_lab::interrupt;
 use crate::report::document::{JSON, MARKDOWN, Part, Report};
 use crate::report::machine::CpuTime;
 use crate::report::{Figure, Section};
-use crate::{Extent, packet, table};
+use crate::{Extent, forward, packet, table};
 
 /// A benchmark, as a part of all of them.
 struct Benchmark {
@@ -29,13 +29,20 @@ pub struct Headline {
 }
 
 /// Every benchmark.
-const BENCHMARKS: [Benchmark; 2] = [
+const BENCHMARKS: [Benchmark; 3] = [
     Benchmark {
         name: "packet",
         title: "Nanoseconds per packet",
         minutes: 4,
         headlines: &packet::HEADLINES,
         run: |extent| packet::run(extent, &packet::Arguments::of_environment()),
+    },
+    Benchmark {
+        name: "forward",
+        title: "Packets per second through a balancer",
+        minutes: 3,
+        headlines: &forward::HEADLINES,
+        run: |extent| forward::run(extent, &forward::Arguments::default()),
     },
     Benchmark {
         name: "table",

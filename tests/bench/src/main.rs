@@ -8,6 +8,7 @@
 //! - [`measure`]: time, rounds, and what is made of samples
 //! - [`bpf`]: the benchmark's own BPF programs
 //! - [`packet`]: one packet through the program, many times
+//! - [`forward`]: packets through a balancer and out again
 //! - [`table`]: Maglev: its cost, its evenness, what it moves
 //!
 //! Everything is measured in one run, interleaved, and quoted as a ratio: on a shared machine absolute times say little.
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 mod all;
 mod bpf;
 mod diff;
+mod forward;
 mod measure;
 mod packet;
 mod report;
@@ -47,6 +49,13 @@ enum What {
         common: Common,
         #[command(flatten)]
         packet: packet::Arguments,
+    },
+    /// Packets per second through veths and network namespaces: lb, the smallest programs, Linux and nftables.
+    Forward {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        forward: forward::Arguments,
     },
     /// Maglev: time to build a table and to bring a change into the maps, evenness and moves beside other hashes, memory.
     Table {
@@ -165,6 +174,10 @@ fn run(what: What) -> Result<ExitCode> {
     match what {
         What::Packet { common, packet } => {
             let section = packet::run(common.extent(), &packet)?;
+            say(&common, section)?;
+        }
+        What::Forward { common, forward } => {
+            let section = forward::run(common.extent(), &forward)?;
             say(&common, section)?;
         }
         What::Table { common, table } => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Samples of one thing, one a round.
@@ -82,16 +83,26 @@ pub fn thread_time() -> Duration {
 ///
 /// There is no such CPU, or we may not.
 pub fn pin(cpu: usize) -> Result<()> {
+    pin_thread(None, cpu)
+        .with_context(|| format!("cannot run on CPU {cpu} alone, in front of other programs (SCHED_FIFO)"))
+}
+
+/// The same for another thread; `None`: this one. Makes two system calls and allocates nothing, so it may come after a fork.
+///
+/// # Errors
+///
+/// There is no such CPU, or no such thread, or we may not.
+pub fn pin_thread(thread: Option<Pid>, cpu: usize) -> std::io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     set.set(cpu);
-    rustix::thread::sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {cpu} alone"))?;
+    rustix::thread::sched_setaffinity(thread, &set)?;
     let parameters = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the parameters are of this thread and outlive the call.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
-    if result != 0 {
-        return Err(std::io::Error::last_os_error()).context("cannot run in front of other programs (SCHED_FIFO)");
+    let id = Pid::as_raw(thread);
+    // SAFETY: the parameters outlive the call.
+    match unsafe { libc::sched_setscheduler(id, libc::SCHED_FIFO, &raw const parameters) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
     }
-    Ok(())
 }
 
 /// The last CPU: interrupts and everybody else's work prefer the first.

@@ -42,7 +42,9 @@ pub struct CliOutput {
 }
 
 impl Balancer {
-    pub(crate) fn new(
+    /// For a host that is there: its namespace, a directory of its lab for files and one for pins, and the interfaces that the
+    /// daemon attaches to unless its configuration says so itself.
+    pub fn new(
         netns: Netns,
         (lab, pins): (PathBuf, PathBuf),
         devices: &'static [&'static str],

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
-use crate::link::{ip, tx_checksum_off};
+use crate::link::{Offload, ip, set_offload};
 use crate::netns::Netns;
 
 /// The service's address.
@@ -131,7 +131,7 @@ impl Cabling {
         }
         for (netns, devices) in self.ends(hosts) {
             for device in devices {
-                tx_checksum_off(netns, &device)?;
+                set_offload(netns, &device, Offload::TransmitChecksum, false)?;
             }
         }
         Ok(())

@@ -33,13 +33,22 @@ pub fn ip(netns: &Netns, lines: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Turns transmit checksum offload off, as `ethtool -K DEV tx off` does.
-///
-/// With it on, a veth sends partial checksums, which an XDP program on the other end carries on as wrong ones.
-pub fn tx_checksum_off(netns: &Netns, device: &str) -> Result<()> {
+/// What a device can be told to do, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offload {
+    /// Leave checksums to the device: `tx`. With it on, a veth sends partial checksums, which an XDP program on the other end
+    /// carries on as wrong ones.
+    TransmitChecksum,
+    /// Put segments that arrive together: `gro`. A veth takes frames from a devmap only with it on, or with an XDP program.
+    Gro,
+}
+
+/// Turns an offload on or off, as `ethtool -K DEV tx off` does.
+pub fn set_offload(netns: &Netns, device: &str, offload: Offload, is_on: bool) -> Result<()> {
+    let to = if is_on { "on" } else { "off" };
     netns
-        .run(|| set_tx_checksum(device, false))
-        .with_context(|| format!("{} of {}: cannot turn tx offload off", device, netns.name()))
+        .run(|| set_in_this_namespace(device, offload, is_on))
+        .with_context(|| format!("{device} of {}: cannot turn {offload:?} {to}", netns.name()))
 }
 
 /// `struct ethtool_value` of `linux/ethtool.h`.
@@ -49,13 +58,17 @@ struct EthtoolValue {
     value: u32,
 }
 
-/// `ETHTOOL_STXCSUM` of `linux/ethtool.h`.
+/// `ETHTOOL_STXCSUM` and `ETHTOOL_SGRO` of `linux/ethtool.h`.
 const SET_TX_CHECKSUM: u32 = 0x17;
+const SET_GRO: u32 = 0x2c;
 
-fn set_tx_checksum(device: &str, is_on: bool) -> Result<()> {
+fn set_in_this_namespace(device: &str, offload: Offload, is_on: bool) -> Result<()> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     let mut value = EthtoolValue {
-        command: SET_TX_CHECKSUM,
+        command: match offload {
+            Offload::TransmitChecksum => SET_TX_CHECKSUM,
+            Offload::Gro => SET_GRO,
+        },
         value: is_on.into(),
     };
     let mut request = libc::ifreq {
@@ -93,14 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn tx_offload_goes_off() -> Result<()> {
+    fn offloads_go_off_and_on() -> Result<()> {
         crate::needs_root!();
         crate::needs!(program::ip().is_ok(), "needs iproute2");
         let netns = Netns::create(&format!("lb-{}-link", std::process::id()))?;
         let lines = ["link add name veth0 type veth peer name veth1".to_owned()];
         ip(&netns, &lines)?;
-        tx_checksum_off(&netns, "veth0")?;
-        assert!(tx_checksum_off(&netns, "nosuch").is_err());
+        set_offload(&netns, "veth0", Offload::TransmitChecksum, false)?;
+        set_offload(&netns, "veth0", Offload::Gro, true)?;
+        assert!(set_offload(&netns, "nosuch", Offload::Gro, true).is_err());
         Ok(())
     }
 }

@@ -7,12 +7,12 @@ use anyhow::Result;
 
 mod bpf_linker;
 mod bpffs;
-mod net_tools;
+mod programs;
 mod rust_src;
 mod toolchain;
 
 pub use bpffs::mount_bpffs;
-pub use net_tools::ensure as net_tools;
+pub use programs::{for_bench as bench_programs, for_net_tests as net_test_programs};
 pub use rust_src::library_outside_sysroot;
 pub use toolchain::Toolchain;
 

@@ -42,7 +42,7 @@ impl<'a> Wanted<'a> {
 /// Runs the tests; false when any failed, or none ran.
 pub fn run(wanted: &Wanted) -> Result<bool> {
     setup::for_running()?;
-    setup::net_tools()?;
+    setup::net_test_programs()?;
     let lb = build::dev()?;
     let skip_file = SkipFile::new()?;
     let mut test = command(wanted, &lb, &skip_file.path);

@@ -219,7 +219,8 @@ fn mask(count: u32) -> Result<u32> {
     Ok(count - 1)
 }
 
-fn mapped<T: aya::Pod>(ebpf: &Ebpf, name: &str, len: u32) -> Result<Mapped<T>> {
+/// The array of that name, in this process's memory.
+pub(super) fn mapped<T: aya::Pod>(ebpf: &Ebpf, name: &str, len: u32) -> Result<Mapped<T>> {
     let Some(Map::Array(data)) = ebpf.map(name) else {
         return Err(anyhow!("no array {name}"));
     };

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use aya::maps::{Array, HashMap, PerCpuArray};
-use aya::programs::ProgramFd;
+use aya::programs::{ProgramFd, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use lb_common::bench::{FLOOR_TABLE_SIZE, FloorBackend, FloorCounters, FloorService, FloorVip, maps};
 use lb_common::encap;
@@ -66,6 +66,13 @@ impl Floors {
 
     pub fn program(&mut self, floor: Floor) -> Result<ProgramFd> {
         Ok(super::load(&mut self.ebpf, floor.program())?.fd()?.try_clone()?)
+    }
+
+    /// Attaches one to interface `device` of this thread's namespace, in the driver.
+    pub fn attach(&mut self, floor: Floor, device: &str) -> Result<()> {
+        let program = super::load(&mut self.ebpf, floor.program())?;
+        let attached = program.attach(device, XdpMode::Driver).map(drop);
+        attached.with_context(|| format!("{device}: cannot attach {}", floor.program()))
     }
 
     /// Packets that the smallest balancer has sent.

@@ -5,9 +5,11 @@
 //!
 //! - [`feed`]: packets for a program under test
 //! - [`floors`]: the smallest programs
+//! - [`traffic`]: packets that are really sent, and what arrives
 
 pub mod feed;
 pub mod floors;
+pub mod traffic;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::Ebpf;

@@ -5,6 +5,7 @@ use super::against::Rivals;
 use super::rounds::Measured;
 use super::scenario;
 use crate::measure::Samples;
+use crate::report::number::flows as named_flows;
 use crate::report::{Better, Chart, ChartKind, Figure, Section, Series, Table};
 
 /// A cell of which nothing is known.
@@ -197,15 +198,6 @@ fn names(figures: &[Figure]) -> Vec<&str> {
         }
     }
     names
-}
-
-fn named_flows(flows: u32) -> String {
-    match flows {
-        1 => "1 flow".into(),
-        _ if flows >= 1 << 20 && flows.is_multiple_of(1 << 20) => format!("{} M", flows >> 20),
-        _ if flows >= 1 << 10 && flows.is_multiple_of(1 << 10) => format!("{} k", flows >> 10),
-        _ => flows.to_string(),
-    }
 }
 
 #[cfg(test)]

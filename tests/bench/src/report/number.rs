@@ -46,6 +46,16 @@ pub fn short(value: f64) -> String {
     format!("{}{letter}", if text == "-0" { "0" } else { text })
 }
 
+/// A number of flows, which are powers of two where there are many: `1 flow`, `64 k`, `1 M`.
+pub fn flows(flows: u32) -> String {
+    match flows {
+        1 => "1 flow".into(),
+        _ if flows >= 1 << 20 && flows.is_multiple_of(1 << 20) => format!("{} M", flows >> 20),
+        _ if flows >= 1 << 10 && flows.is_multiple_of(1 << 10) => format!("{} k", flows >> 10),
+        _ => flows.to_string(),
+    }
+}
+
 fn thousands(digits: &str) -> String {
     let (sign, digits) = match digits.strip_prefix('-') {
         Some(digits) => ("-", digits),
@@ -101,6 +111,12 @@ mod tests {
             [0.008, -0.03, 1.0, 12.0].map(percent),
             ["0.8 %", "-3.0 %", "100 %", "1,200 %"]
         );
+    }
+
+    #[test]
+    fn numbers_of_flows() {
+        let texts = [1, 1000, 1024, 65_536, 1 << 20].map(flows);
+        assert_eq!(texts, ["1 flow", "1000", "1 k", "64 k", "1 M"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Debian's packages of the programs that the net tests use: servers, clients, and tools that look from outside.
+//! Debian's packages of the programs that the net tests and the benchmark use: servers, clients, what `lb` is compared with,
+//! and tools that look from outside.
 //!
-//! They are wanted, not needed: a test that misses its program says so and is skipped.
+//! They are wanted, not needed: a test or a benchmark that misses its program says so and is skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +10,10 @@ use anyhow::{Context as _, Result};
 
 use crate::shell;
 
-/// A program, and the package that brings it.
-const TOOLS: &[(&str, &str)] = &[
+/// A program, or the file of something that is none, and the package that brings it.
+type Wanted = (&'static str, &'static str);
+
+const NET_TESTS: &[Wanted] = &[
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),
     ("nginx", "nginx-light"),
@@ -21,23 +24,43 @@ const TOOLS: &[(&str, &str)] = &[
     ("bpftool", "bpftool"),
 ];
 
+const BENCH: &[Wanted] = &[
+    ("ip", "iproute2"),
+    ("nginx", "nginx-light"),
+    ("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream"),
+    ("haproxy", "haproxy"),
+    ("nft", "nftables"),
+    ("xdp-trafficgen", "xdp-tools"),
+    ("wrk", "wrk"),
+    ("h2load", "nghttp2-client"),
+];
+
 /// While this file stands, a package that is installed does not start its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Installs what is missing, on a Debian and as root; elsewhere says what is missing.
-pub fn ensure() -> Result<()> {
-    let missing = missing();
+/// Installs what the net tests use and is missing, on a Debian and as root; elsewhere says what is missing.
+pub fn for_net_tests() -> Result<()> {
+    ensure("programs of the net tests", NET_TESTS)
+}
+
+/// The same for the benchmark.
+pub fn for_bench() -> Result<()> {
+    ensure("programs of the benchmark", BENCH)
+}
+
+fn ensure(what: &str, wanted: &[Wanted]) -> Result<()> {
+    let missing = missing(wanted);
     if missing.is_empty() {
-        shell::already("programs of the net tests");
+        shell::already(what);
         return Ok(());
     }
     if !shell::is_root() || !shell::has_program("apt-get") {
-        eprintln!("==> programs of the net tests: not here: {}", missing.join(" "));
+        eprintln!("==> {what}: not here: {}", missing.join(" "));
         return Ok(());
     }
-    let what = format!("programs of the net tests: installing {}", missing.join(" "));
-    shell::step(&what, || install(&missing))?;
-    let missing = self::missing();
+    let step = format!("{what}: installing {}", missing.join(" "));
+    shell::step(&step, || install(&missing))?;
+    let missing = self::missing(wanted);
     if !missing.is_empty() {
         eprintln!(
             "    still missing, and what needs them is skipped: {}",
@@ -47,9 +70,13 @@ pub fn ensure() -> Result<()> {
     Ok(())
 }
 
-/// The packages of the programs that are not here.
-fn missing() -> Vec<&'static str> {
-    let absent = TOOLS.iter().filter(|(program, _)| !shell::has_program(program));
+/// The packages of what is not here.
+fn missing(wanted: &[Wanted]) -> Vec<&'static str> {
+    let is_here = |name: &str| match name.starts_with('/') {
+        true => Path::new(name).exists(),
+        false => shell::has_program(name),
+    };
+    let absent = wanted.iter().filter(|(name, _)| !is_here(name));
     absent.map(|(_, package)| *package).collect()
 }
 

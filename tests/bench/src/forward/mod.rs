@@ -1,0 +1,303 @@
+//! `bench forward`: packets per second through a balancer and out again, on veths between network namespaces.
+//!
+//! # Layout
+//!
+//! - here: the rounds
+//! - [`world`]: everything that packets are sent through; [`hosts`] and their cables, [`subject`]: what each makes of a packet,
+//!   [`lb`], [`nft`]: how it is started
+//! - [`two_cores`]: a CPU for the sender and one for what it sends to
+//! - [`trafficgen`]: packets of another generator
+//! - [`figures`]: what is made of the samples
+//!
+//! A program of ours makes packets and sends them into a balancer's interface, which sends them back, where they are counted and
+//! end. One CPU does all of it: what the kernel says that a packet took is everything that happens to it, and nothing is lost.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use lb_lab::interrupt;
+
+use crate::Extent;
+use crate::all::Headline;
+use crate::bpf::traffic::Count;
+use crate::measure::{Samples, last_cpu, pin};
+use crate::report::Section;
+use hosts::End;
+use subject::{FEW, Subject};
+use trafficgen::Compared;
+use world::{Load, Sample, World};
+
+mod figures;
+mod hosts;
+mod lb;
+mod nft;
+mod subject;
+mod trafficgen;
+mod two_cores;
+mod world;
+
+/// What `bench forward` takes besides.
+#[derive(Args, Clone, Default)]
+pub struct Arguments {
+    /// Numbers of flows, powers of two.
+    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    flows: Vec<u32>,
+    /// Rounds.
+    #[arg(long)]
+    rounds: Option<usize>,
+}
+
+/// What it is measured for.
+pub const HEADLINES: [Headline; 7] = [
+    headline(
+        "forward/one-core/floor-balancer/64/1048576",
+        "the smallest balancer (floor), `ipip`, 64 bytes, 1 M flows",
+    ),
+    headline("forward/one-core/lb-ipip/64/4096", "lb, `ipip`, 64 bytes, 4 k flows"),
+    headline("forward/one-core/lb-ipip/64/65536", "the same, 64 k flows"),
+    headline("forward/one-core/lb-ipip/64/1048576", "the same, 1 M flows"),
+    headline("forward/one-core/lb-nat/64/65536", "lb, `nat`, 64 bytes, 64 k flows"),
+    headline(
+        "forward/one-core/lb-fullnat/64/65536",
+        "lb, `fullnat`, 64 bytes, 64 k flows",
+    ),
+    headline(
+        "forward/one-core/nftables-conntrack/64/65536",
+        "nftables with conntrack, 64 bytes, 64 k flows",
+    ),
+];
+
+const fn headline(figure: &'static str, says: &'static str) -> Headline {
+    Headline { figure, says }
+}
+
+/// How much is measured.
+struct Extents {
+    flows: Vec<u32>,
+    /// Bytes of a frame, the check sequence counted; the first one at all numbers of flows, the others at one.
+    bytes: Vec<u32>,
+    rounds: usize,
+    /// Packets of a sample.
+    packets: u32,
+    /// Packets before a sample, so that what a flow touches is as warm as it gets.
+    warm_up: u32,
+    /// Rounds with the packets of another generator.
+    other_rounds: usize,
+    /// How long those are counted in each.
+    other_time: Duration,
+}
+
+/// A load and its samples.
+struct Measured {
+    load: Load,
+    /// Delivered packets per second.
+    rate: Samples,
+    /// Nanoseconds per packet.
+    time: Samples,
+    sent: u64,
+    arrived: u64,
+    late: u64,
+}
+
+impl Extents {
+    fn of(extent: Extent, arguments: &Arguments) -> Self {
+        let flows = extent.choose(vec![1, 1024], vec![1, FEW, 1 << 20], vec![1, 4096, FEW, 1 << 20]);
+        Self {
+            flows: if arguments.flows.is_empty() {
+                flows
+            } else {
+                arguments.flows.clone()
+            },
+            bytes: extent.choose(vec![64], vec![64, 1500], vec![64, 512, 1500]),
+            rounds: arguments.rounds.unwrap_or(extent.choose(1, 10, 40)).max(1),
+            packets: extent.choose(2_000, 100_000, 100_000),
+            warm_up: extent.choose(1_000, 50_000, 50_000),
+            other_rounds: extent.choose(1, 3, 7),
+            other_time: Duration::from_millis(extent.choose(50, 200, 200)),
+        }
+    }
+
+    /// Packets of a sample: fewer of those that take longer; more to warm up where something is kept of each flow, until most of
+    /// them have had one, or as many as caches may hold.
+    fn count(&self, load: Load) -> Count {
+        let warm_up = match load.subject.keeps_flows() {
+            true => self.warm_up.max(2 * load.flows.min(FEW)),
+            false => self.warm_up,
+        };
+        match load.subject.end() {
+            End::Driver => Count::new(warm_up, self.packets),
+            End::Stack => Count::new(warm_up, self.packets / 2),
+        }
+    }
+
+    /// Where one number of flows is enough.
+    fn usual_flows(&self) -> u32 {
+        match self.flows.contains(&FEW) {
+            true => FEW,
+            false => self.most_flows(),
+        }
+    }
+
+    fn most_flows(&self) -> u32 {
+        self.flows.iter().copied().max().unwrap_or(1)
+    }
+}
+
+impl Measured {
+    fn new(load: Load) -> Self {
+        Self {
+            load,
+            rate: Samples::default(),
+            time: Samples::default(),
+            sent: 0,
+            arrived: 0,
+            late: 0,
+        }
+    }
+
+    fn add(&mut self, sample: &Sample) {
+        let delivered = match self.load.subject.sends() {
+            true => sample.arrived,
+            false => sample.sent,
+        };
+        let delivered_share = delivered as f64 / sample.sent as f64;
+        self.rate.push(delivered_share * 1e9 / sample.nanoseconds);
+        self.time.push(sample.nanoseconds);
+        self.sent += sample.sent;
+        self.arrived += delivered;
+        self.late += sample.late;
+    }
+
+    /// Share that did not arrive.
+    fn lost(&self) -> f64 {
+        1.0 - self.arrived as f64 / self.sent as f64
+    }
+}
+
+/// What was measured.
+struct Results {
+    one_core: Vec<Measured>,
+    /// Or why not.
+    trafficgen: Result<Compared, String>,
+    /// Or why not.
+    two_cores: Result<Vec<Measured>, String>,
+}
+
+/// Measures.
+///
+/// # Errors
+///
+/// No root, no `lb`, a kernel that refuses, packets that come out wrong, or a signal that asked us to end.
+pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
+    ensure!(lb_lab::is_root(), "network namespaces need root");
+    interrupt::catch()?;
+    let extents = Extents::of(extent, arguments);
+    let mut world = World::new(extents.most_flows()).context("building the hosts")?;
+    let measured = std::thread::scope(|scope| scope.spawn(|| measure(&mut world, &extents)).join());
+    let measured = measured.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    if interrupt::caught().is_some() {
+        // What takes it all down has to wait for some of it.
+        interrupt::heed_no_more();
+    }
+    Ok(figures::section(
+        &measured?,
+        &extents,
+        std::mem::take(&mut world.skipped),
+    ))
+}
+
+/// Measures all there is, from a CPU of its own.
+fn measure(world: &mut World, extents: &Extents) -> Result<Results> {
+    let own = last_cpu();
+    pin(own)?;
+    prepare(world, extents)?;
+    let subjects: Vec<Subject> = world.subjects().collect();
+    let one_core = rounds(loads(&subjects, extents), extents.rounds, |load| {
+        world.send(load, false, extents.count(load))
+    })?;
+    let trafficgen = trafficgen::measure(
+        world,
+        extents.other_rounds,
+        Count::new(extents.warm_up, extents.packets),
+        extents.other_time,
+    )?;
+    let two_cores = match own.checked_sub(1) {
+        None => Err("this machine has one CPU".to_owned()),
+        Some(other) => match two_cores::move_to(other, world.balancers()) {
+            Ok(()) => Ok(rounds(crossing(&subjects, extents), extents.rounds, |load| {
+                world.send_across(load, extents.count(load))
+            })?),
+            Err(error) => Err(format!("{error:#}")),
+        },
+    };
+    Ok(Results {
+        one_core,
+        trafficgen,
+        two_cores,
+    })
+}
+
+/// Opens flows where some are kept, and shows of every subject that it does what it is to do.
+fn prepare(world: &mut World, extents: &Extents) -> Result<()> {
+    let subjects: Vec<Subject> = world.subjects().collect();
+    for subject in &subjects {
+        let flows = extents.flows.iter().copied().filter(|flows| subject.has(*flows));
+        let flows = flows.max().unwrap_or(1);
+        world
+            .prepare(*subject, extents.bytes[0], flows)
+            .with_context(|| subject.name())?;
+    }
+    Ok(())
+}
+
+/// Takes a sample of every load in each round.
+fn rounds(loads: Vec<Load>, count: usize, mut sample: impl FnMut(Load) -> Result<Sample>) -> Result<Vec<Measured>> {
+    let mut measured: Vec<Measured> = loads.into_iter().map(Measured::new).collect();
+    for round in 0..count {
+        for one in in_turn(&mut measured, round) {
+            one.add(&sample(one.load)?);
+            if let Some(interrupted) = interrupt::caught() {
+                return Err(interrupted.into());
+            }
+        }
+    }
+    Ok(measured)
+}
+
+/// Forwards and backwards in turn: what drifts then drifts both ways.
+fn in_turn(measured: &mut [Measured], round: usize) -> impl Iterator<Item = &mut Measured> {
+    let count = measured.len();
+    let is_backwards = round % 2 == 1;
+    let mut places: Vec<(usize, &mut Measured)> = measured.iter_mut().enumerate().collect();
+    places.sort_by_key(|(place, _)| if is_backwards { count - place } else { *place });
+    places.into_iter().map(|(_, one)| one)
+}
+
+/// What is measured with the balancer on another CPU.
+fn crossing(subjects: &[Subject], extents: &Extents) -> Vec<Load> {
+    let (bytes, flows) = (extents.bytes[0], extents.usual_flows());
+    let wanted = subjects.iter().filter(|subject| subject.sends() && subject.has(flows));
+    wanted
+        .map(|subject| Load {
+            subject: *subject,
+            bytes,
+            flows,
+        })
+        .collect()
+}
+
+fn loads(subjects: &[Subject], extents: &Extents) -> Vec<Load> {
+    let mut loads = Vec::new();
+    for (place, bytes) in extents.bytes.iter().copied().enumerate() {
+        for flows in extents.flows.iter().copied() {
+            let is_wanted = place == 0 || flows == FEW;
+            let wanted = subjects
+                .iter()
+                .copied()
+                .filter(|subject| is_wanted && subject.has(flows));
+            loads.extend(wanted.map(|subject| Load { subject, bytes, flows }));
+        }
+    }
+    loads
+}
