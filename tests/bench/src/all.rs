@@ -9,7 +9,7 @@ use lb_lab::interrupt;
 use crate::report::document::{JSON, MARKDOWN, Part, Report};
 use crate::report::machine::CpuTime;
 use crate::report::{Figure, Section};
-use crate::{Extent, forward, packet, table};
+use crate::{Extent, connections, forward, packet, table};
 
 /// A benchmark, as a part of all of them.
 struct Benchmark {
@@ -29,7 +29,7 @@ pub struct Headline {
 }
 
 /// Every benchmark.
-const BENCHMARKS: [Benchmark; 3] = [
+const BENCHMARKS: [Benchmark; 4] = [
     Benchmark {
         name: "packet",
         title: "Nanoseconds per packet",
@@ -43,6 +43,13 @@ const BENCHMARKS: [Benchmark; 3] = [
         minutes: 3,
         headlines: &forward::HEADLINES,
         run: |extent| forward::run(extent, &forward::Arguments::default()),
+    },
+    Benchmark {
+        name: "connections",
+        title: "Requests to real servers",
+        minutes: 5,
+        headlines: &connections::HEADLINES,
+        run: |extent| connections::run(extent, &connections::Arguments::default()),
     },
     Benchmark {
         name: "table",

@@ -9,6 +9,7 @@
 //! - [`bpf`]: the benchmark's own BPF programs
 //! - [`packet`]: one packet through the program, many times
 //! - [`forward`]: packets through a balancer and out again
+//! - [`connections`]: real requests to real servers, through each balancer and through none
 //! - [`table`]: Maglev: its cost, its evenness, what it moves
 //!
 //! Everything is measured in one run, interleaved, and quoted as a ratio: on a shared machine absolute times say little.
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 mod all;
 mod bpf;
+mod connections;
 mod diff;
 mod forward;
 mod measure;
@@ -49,6 +51,13 @@ enum What {
         common: Common,
         #[command(flatten)]
         packet: packet::Arguments,
+    },
+    /// Requests of a real client to real servers: through lb in each mode, HAProxy, nginx, nftables, and directly.
+    Connections {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        connections: connections::Arguments,
     },
     /// Packets per second through veths and network namespaces: lb, the smallest programs, Linux and nftables.
     Forward {
@@ -188,6 +197,10 @@ fn run(what: What) -> Result<ExitCode> {
         What::Diff { before, after } => {
             let is_worse = diff::run(&before, &after)?;
             return Ok(ExitCode::from(u8::from(is_worse)));
+        }
+        What::Connections { common, connections } => {
+            let section = connections::run(common.extent(), &connections)?;
+            say(&common, section)?;
         }
     }
     Ok(ExitCode::SUCCESS)

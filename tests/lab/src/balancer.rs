@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddrV4;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +24,7 @@ const CONFIG: &str = "version = 1\n\n[node]\nname = \"balancer\"\n";
 /// The host that balances.
 pub struct Balancer {
     daemon: Option<Process>,
+    other: Option<Process>,
     was_started: bool,
     netns: Netns,
     dir: PathBuf,
@@ -54,6 +56,7 @@ impl Balancer {
         std::fs::create_dir(&dir)?;
         Ok(Self {
             daemon: None,
+            other: None,
             was_started: false,
             netns,
             dir,
@@ -62,6 +65,11 @@ impl Balancer {
             is_attached_by_flag: true,
             is_kept,
         })
+    }
+
+    /// Where its files lie.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Its namespace.
@@ -110,6 +118,21 @@ impl Balancer {
     /// Starts the daemon again, as it was started before.
     pub fn restart(&mut self) -> Result<()> {
         self.run_daemon()
+    }
+
+    /// Starts another program that balances, instead of the daemon: `command` is one of this host's namespace. Waits until
+    /// it takes connections at `address`.
+    ///
+    /// # Errors
+    ///
+    /// It ends, or does not listen in time; the error has what it said.
+    pub fn start_other(&mut self, command: Command, address: SocketAddrV4) -> Result<()> {
+        ensure!(self.daemon.is_none(), "the daemon runs already");
+        ensure!(self.other.is_none(), "another balancer runs already");
+        let log = self.dir.join("other.log");
+        let started = Process::spawn_listening(&self.netns, command, &[address], &log, self.is_kept)?;
+        self.other = Some(started);
+        Ok(())
     }
 
     /// The command, without the leading `lb`, by which the daemon is started.
@@ -195,6 +218,11 @@ impl Balancer {
     pub fn hang_up(&mut self) -> Result<()> {
         let daemon = self.daemon.as_mut().context("the daemon does not run")?;
         daemon.hang_up()
+    }
+
+    /// The process id of the other program that balances, if one was started.
+    pub fn other_id(&self) -> Option<u32> {
+        self.other.as_ref().map(Process::id)
     }
 
     /// The daemon's process id, while it runs.

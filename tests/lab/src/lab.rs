@@ -137,8 +137,8 @@ impl Plan {
         Ok(netns)
     }
 
-    /// A veth receives what XDP sends only where it has a program of its own: `decap` on the servers of `ipip`, `pass`
-    /// on all other ends but the balancer's.
+    /// A veth receives what XDP sends only where it has a program of its own: `pass` at the other ends of the balancer's
+    /// cables, and nowhere else, for it costs every packet a copy. The servers of `ipip` have `decap`.
     fn attach_programs(&self, cabling: &Cabling, hosts: &Hosts, pins: &Path) -> Result<()> {
         let mut attached = Vec::new();
         let mut attach = |netns: &Netns, verb: &str, device: &str| -> Result<()> {
@@ -153,16 +153,13 @@ impl Plan {
             attached.push((shown, child));
             Ok(())
         };
-        for port in cabling.ports(hosts) {
-            attach(hosts.fabric, "pass", &port)?;
+        for (netns, device) in cabling.opposite_balancer(hosts) {
+            attach(netns, "pass", device)?;
         }
-        attach(hosts.client, "pass", "eth0")?;
-        let of_server = match self.mode {
-            Mode::Ipip => "decap",
-            Mode::Fullnat | Mode::Nat | Mode::L2 => "pass",
-        };
-        for server in &hosts.servers {
-            attach(server, of_server, "eth0")?;
+        if self.mode == Mode::Ipip {
+            for server in &hosts.servers {
+                attach(server, "decap", "eth0")?;
+            }
         }
         for (shown, child) in attached {
             let output = child.wait_with_output()?;

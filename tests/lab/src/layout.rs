@@ -16,6 +16,9 @@ const MTU_WITH_OUTER_HEADER_BYTES: u32 = 1600;
 
 const BRIDGE: &str = "br0";
 
+/// The bridge's port that the balancer is on.
+const BALANCER_PORT: &str = "balancer";
+
 /// How packets reach a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -120,7 +123,9 @@ pub struct Cabling {
 }
 
 impl Cabling {
-    /// Puts links, addresses, routes and settings in place, and turns transmit checksum offload off everywhere.
+    /// Puts links, addresses, routes and settings in place; everywhere turns transmit checksum offload off, and GRO on: a veth
+    /// with it polls, as a real interface does, while one without it puts packets into a queue of whichever CPU is at it, from
+    /// where those of one flow come out in another order.
     pub fn lay(&self, hosts: &Hosts) -> Result<()> {
         self.settings(hosts)?;
         self.bridge(hosts)?;
@@ -132,6 +137,7 @@ impl Cabling {
         for (netns, devices) in self.ends(hosts) {
             for device in devices {
                 set_offload(netns, &device, Offload::TransmitChecksum, false)?;
+                set_offload(netns, &device, Offload::Gro, true)?;
             }
         }
         Ok(())
@@ -149,9 +155,18 @@ impl Cabling {
         ends
     }
 
+    /// The other ends of the balancer's cables.
+    pub fn opposite_balancer<'a>(&self, hosts: &Hosts<'a>) -> Vec<(&'a Netns, &'static str)> {
+        let port = (hosts.fabric, BALANCER_PORT);
+        match self.layout {
+            Layout::OneArmed => vec![port],
+            Layout::TwoArmed => vec![(hosts.client, "eth0"), port],
+        }
+    }
+
     /// The bridge's ports, each named as the host on it.
-    pub fn ports(&self, hosts: &Hosts) -> Vec<String> {
-        let mut ports = vec!["balancer".to_owned()];
+    fn ports(&self, hosts: &Hosts) -> Vec<String> {
+        let mut ports = vec![BALANCER_PORT.to_owned()];
         if self.layout == Layout::OneArmed {
             ports.push("client".to_owned());
         }
@@ -191,7 +206,7 @@ impl Cabling {
             format!("link set {BRIDGE} up"),
         ];
         let inside = self.layout.balancer_devices().len() - 1;
-        lines.extend(self.cable("balancer", hosts.balancer, &format!("eth{inside}")));
+        lines.extend(self.cable(BALANCER_PORT, hosts.balancer, &format!("eth{inside}")));
         if self.layout == Layout::OneArmed {
             lines.extend(self.cable("client", hosts.client, "eth0"));
         }

@@ -1,16 +1,23 @@
 //! Processes that do not outlive the lab.
 
+use std::fs::File;
 use std::io;
-use std::process::{Child, Command, ExitStatus};
+use std::net::{SocketAddrV4, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 
+use crate::netns::Netns;
 use crate::program::shown;
 use crate::wait::wait_until;
+
+/// How long a program may take until it listens.
+const LISTEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running process, in a group of its own. It is killed with its group on drop, and when this process dies.
 pub struct Process {
@@ -35,6 +42,45 @@ impl Process {
         let child = spawn_on_lasting_thread(command)?;
         let child = child.with_context(|| format!("cannot run `{shown}`"))?;
         Ok(Self { child, is_kept })
+    }
+
+    /// Starts `command`, a command of `netns`, and waits until it takes connections at all `addresses`. What it says goes
+    /// to the file `log`.
+    ///
+    /// # Errors
+    ///
+    /// It ends, or does not listen in time; the error has what it said.
+    pub fn spawn_listening(
+        netns: &Netns,
+        mut command: Command,
+        addresses: &[SocketAddrV4],
+        log: &Path,
+        is_kept: bool,
+    ) -> Result<Self> {
+        let shown = shown(&command);
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        command.stdout(file.try_clone()?).stderr(file).stdin(Stdio::null());
+        let mut process = Self::spawn(command, is_kept)?;
+        let ready = netns.run(|| addresses.iter().try_for_each(|address| process.wait_for(*address)));
+        ready.with_context(|| {
+            let said = std::fs::read_to_string(log).unwrap_or_default();
+            match said.trim() {
+                "" => format!("`{shown}` said nothing"),
+                said => format!("`{shown}` said `{said}`"),
+            }
+        })?;
+        Ok(process)
+    }
+
+    /// Waits until it takes connections at `address`, which is of the namespace of this thread.
+    fn wait_for(&mut self, address: SocketAddrV4) -> Result<()> {
+        wait_until(&format!("{address} takes connections"), LISTEN_LIMIT, || {
+            if let Some(status) = self.ended()? {
+                bail!("it ended: {status}");
+            }
+            Ok(TcpStream::connect(address).ok())
+        })
+        .map(drop)
     }
 
     /// Its process id.

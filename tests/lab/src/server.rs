@@ -4,10 +4,9 @@
 //! told to be sick; `/big` with the pattern.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -16,13 +15,9 @@ use crate::netns::Netns;
 use crate::pattern::Pattern;
 use crate::process::Process;
 use crate::program;
-use crate::wait::wait_until;
 
 /// While a file of this name is in a server's directory, its `/healthz` answers with 503.
 pub const SICK: &str = "sick";
-
-/// How long a server may take until it answers.
-const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// Which program serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,23 +111,22 @@ impl Server {
     /// Starts it and waits until it answers on all its ports.
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name);
-        let mut command = match self.kind {
+        let command = match self.kind {
             ServerKind::Nginx => self.nginx()?,
             ServerKind::Embedded => self.embedded()?,
         };
-        let log = File::create(self.log())?;
-        command.stdout(log.try_clone()?).stderr(log);
-        command.stdin(std::process::Stdio::null());
-        let process = self.process.insert(Process::spawn(command, self.is_kept)?);
-        let ports = &self.content.ports;
-        let ready = self.netns.run(|| wait_for_ports(process, ports));
-        ready.with_context(|| {
-            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-            match log.trim() {
-                "" => format!("starting {}, which said nothing", self.name),
-                said => format!("starting {}, which said `{said}`", self.name),
-            }
-        })
+        let ports = self.content.ports.iter();
+        let addresses: Vec<_> = ports
+            .map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port))
+            .collect();
+        let started = Process::spawn_listening(&self.netns, command, &addresses, &self.log(), self.is_kept);
+        self.process = Some(started.with_context(|| format!("starting {}", self.name))?);
+        Ok(())
+    }
+
+    /// Its process id, while it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
     }
 
     /// Kills it with SIGKILL.
@@ -176,19 +170,6 @@ impl Server {
         command.args(self.content.ports.iter().map(u16::to_string));
         Ok(command)
     }
-}
-
-fn wait_for_ports(process: &mut Process, ports: &[u16]) -> Result<()> {
-    for port in ports {
-        let what = format!("port {port} is open");
-        wait_until(&what, START_LIMIT, || {
-            if let Some(status) = process.ended()? {
-                anyhow::bail!("it ended: {status}");
-            }
-            Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok())
-        })?;
-    }
-    Ok(())
 }
 
 /// The content of `/big`, made once and shared by the servers of a lab.
