@@ -117,7 +117,7 @@ fn open(pins: &Pins) -> World {
     .expect("the data plane opens");
     let runner = Runner::new(&mut dataplane).expect("the trace is mapped");
     World {
-        dataplane,
+        dataplane: dataplane.into(),
         image,
         runner,
         sweep: 0,

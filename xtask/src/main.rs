@@ -9,6 +9,7 @@
 //! - [`check`]: says what is wrong with the code without running it; [`tidy`] are its house rules
 //! - [`mod@test`]: runs the tests and counts
 //! - [`demo`]: shows it all, with real traffic
+//! - [`vm`]: runs the tests on other kernels, in virtual machines
 //! - [`mod@bench`]: measures it, side by side with what it is compared with
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
@@ -23,6 +24,7 @@ mod setup;
 mod shell;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 const USAGE: &str = "\
@@ -34,6 +36,10 @@ usage: cargo xtask VERB
   test [--full] [FILTER]    run every test that this machine can run (with --full: also the long ones)
   demo [--keep]             show it all with real traffic (with --keep: leave it standing)
   demo --clear              remove what --keep has left
+  vm test [--kernel VERSION]... [FILTER]
+                            run the packet and net tests on other kernels, in virtual machines
+  vm bench [--kernel VERSION] [--json FILE] [--against FILE]
+                            count instructions per packet in a virtual machine, and say what got worse
   bench WHAT [OPTION]...    measure it, side by side with what it is compared with (bench help: what there is)";
 
 fn main() -> ExitCode {
@@ -46,6 +52,14 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["test", wanted @ ..] => match test::Wanted::parse(wanted) {
             Some(wanted) => test::run(&wanted),
+            None => return wrong_usage(),
+        },
+        ["vm", "test", wanted @ ..] => match vm::Wanted::parse(wanted) {
+            Some(wanted) => vm::test(&wanted),
+            None => return wrong_usage(),
+        },
+        ["vm", "bench", wanted @ ..] => match vm::bench::Wanted::parse(wanted) {
+            Some(wanted) => vm::bench(&wanted),
             None => return wrong_usage(),
         },
         ["demo"] => demo::run(false).map(|()| true),

@@ -5,6 +5,7 @@
 //! - [`frame`]: frames, built by a crate that shares no code with ours
 //! - [`check`]: checksums computed anew by that crate
 //! - [`world`]: the program with its maps, filled by the daemon's own plan
+//! - [`loaded`]: loaded programs, to be used again
 //! - [`objects`]: with a flow table and without
 //! - [`flows`]: the flow table of `fullnat` as it lies in the maps
 //! - [`places`]: addresses and MACs that the tests use
@@ -13,6 +14,7 @@
 pub mod check;
 pub mod flows;
 pub mod frame;
+pub mod loaded;
 pub mod objects;
 pub mod places;
 pub mod random;

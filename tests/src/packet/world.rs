@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use lb_common::abi::FEATURE_TRACE;
-use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_common::reason::Reason;
 use lb_userspace::core::image::{BackendKey, Image, Placed};
 use lb_userspace::core::model::{Limits, Mode, Vip};
 use lb_userspace::core::observed::{RouteHop, RoutePrefix};
 use lb_userspace::core::plan::{self, Op, Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::run::{Outcome, Runner, Verdict};
-use lb_userspace::edge::dataplane::{Dataplane, Options};
 
+use super::loaded::Loaded;
 use super::objects::has_flow_table;
 use super::places::{BACKEND_HOP, CLIENT_HOP, SOURCES};
 
 /// What a world is made with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
     pub limits: Limits,
     /// Ports of each source, in the order in which flows get them.
@@ -48,7 +46,7 @@ impl Default for Setup {
 
 /// A data plane that runs packets one at a time.
 pub struct World {
-    pub dataplane: Dataplane,
+    pub dataplane: Loaded,
     /// The account of its maps.
     pub image: Image,
     pub runner: Runner,
@@ -97,21 +95,13 @@ pub fn key(backend: SocketAddrV4) -> BackendKey {
 }
 
 impl World {
-    /// Loads the program; every client is behind one gateway.
+    /// Takes a program that nothing has happened to; every client is behind one gateway.
     ///
     /// # Panics
     ///
     /// If the kernel refuses; as do all others, when the data plane does.
     pub fn new(setup: &Setup) -> Self {
-        let options = Options {
-            pin_dir: None,
-            limits: setup.limits,
-            hash_key: DEFAULT_HASH_KEY,
-            features: if setup.trace { FEATURE_TRACE } else { 0 },
-            flow_table: setup.flow_table,
-            ports: Some(setup.ports.clone()),
-        };
-        let (mut dataplane, image) = Dataplane::open(&options).expect("the program loads");
+        let (mut dataplane, image) = Loaded::new(setup);
         let runner = Runner::new(&mut dataplane).expect("the trace is mapped");
         let mut world = Self {
             dataplane,

@@ -64,7 +64,7 @@ fn open_with(dir: &Path, setup: &Setup) -> Result<World, DataplaneError> {
     let runner = Runner::new(&mut dataplane)?;
     let sweep = 0;
     Ok(World {
-        dataplane,
+        dataplane: dataplane.into(),
         image,
         runner,
         sweep,

@@ -1,7 +1,7 @@
 //! Debian's packages of the programs that the net tests and the benchmark use: servers, clients, what `lb` is compared with,
-//! and tools that look from outside.
+//! tools that look from outside, and what virtual machines need.
 //!
-//! They are wanted, not needed: a test or a benchmark that misses its program says so and is skipped.
+//! They are wanted, not needed: what misses its program says so and is skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -35,6 +35,19 @@ const BENCH: &[Wanted] = &[
     ("h2load", "nghttp2-client"),
 ];
 
+/// What runs virtual machines, and what their file systems are made of.
+const GUESTS: &[Wanted] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("modprobe", "kmod"),
+    ("xz", "xz-utils"),
+    ("strip", "binutils"),
+    ("ip", "iproute2"),
+];
+
+/// By what IPVS is told what to do, which virtual machines compare lb with.
+const GUESTS_THAT_MEASURE: &[Wanted] = &[("ipvsadm", "ipvsadm")];
+
 /// While this file stands, a package that is installed does not start its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -46,6 +59,19 @@ pub fn for_net_tests() -> Result<()> {
 /// The same for the benchmark.
 pub fn for_bench() -> Result<()> {
     ensure("programs of the benchmark", BENCH)
+}
+
+/// The same for virtual machines; the packages that are not here after that.
+pub fn for_guests() -> Result<Vec<&'static str>> {
+    ensure("programs of virtual machines", GUESTS)?;
+    Ok(missing(GUESTS))
+}
+
+/// As [`for_guests`], and what is measured beside lb.
+pub fn for_guests_that_measure() -> Result<Vec<&'static str>> {
+    let wanted = [GUESTS, GUESTS_THAT_MEASURE].concat();
+    ensure("programs of virtual machines", &wanted)?;
+    Ok(missing(&wanted))
 }
 
 fn ensure(what: &str, wanted: &[Wanted]) -> Result<()> {

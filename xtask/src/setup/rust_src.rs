@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::Toolchain;
+use super::{Toolchain, debian};
 use crate::shell::{self, program};
 use crate::workspace;
 
@@ -79,18 +79,15 @@ fn from_rustup(toolchain: &Toolchain) -> Result<()> {
 
 /// Downloads Debian's package with lists of our own, so that the system's apt configuration stays as it is.
 fn from_debian(toolchain: &Toolchain) -> Result<()> {
-    ensure!(
-        shell::has_program("apt-get") && shell::has_program("dpkg-deb"),
-        "no apt here"
-    );
-    let mirror = debian_mirror()?;
     let dir = workspace::tools().join("apt");
     let mut last = anyhow::anyhow!("no suite to look in");
     for suite in DEBIAN_SUITES {
-        match download_from_suite(&dir, &mirror, suite, &toolchain.release) {
+        match download_from_suite(&dir, suite, &toolchain.release) {
             Ok(package) => {
                 let member = format!("./usr/src/rustc-{}/library", toolchain.release);
-                unpack(toolchain, &package, |into| unpack_package(&package, &member, into))?;
+                unpack(toolchain, &package, |into| {
+                    debian::unpack(&package, into, &["--strip-components=4", &member])
+                })?;
                 std::fs::remove_dir_all(&dir)?;
                 return Ok(());
             }
@@ -100,69 +97,13 @@ fn from_debian(toolchain: &Toolchain) -> Result<()> {
     Err(last)
 }
 
-/// The mirror that the system uses.
-fn debian_mirror() -> Result<String> {
-    let file = Path::new("/etc/apt/sources.list.d/debian.sources");
-    if let Ok(text) = std::fs::read_to_string(file)
-        && let Some(uri) = text.lines().find_map(|line| line.strip_prefix("URIs:"))
-        && let Some(first) = uri.split_whitespace().next()
-    {
-        return Ok(first.to_owned());
-    }
-    let list = std::fs::read_to_string("/etc/apt/sources.list").unwrap_or_default();
-    list.lines()
-        .filter(|line| line.starts_with("deb ") && line.contains("debian"))
-        .find_map(|line| line.split_whitespace().find(|word| word.contains("://")))
-        .map(str::to_owned)
-        .context("apt has no Debian mirror configured")
-}
-
-fn download_from_suite(dir: &Path, mirror: &str, suite: &str, release: &str) -> Result<PathBuf> {
-    if dir.exists() {
-        std::fs::remove_dir_all(dir)?;
-    }
-    for part in ["sources.d", "lists/partial", "cache/archives/partial"] {
-        std::fs::create_dir_all(dir.join(part))?;
-    }
-    std::fs::write(
-        dir.join("sources.d/rust-src.sources"),
-        format!(
-            "Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\n\
-             Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
-        ),
-    )?;
-    shell::output(apt(dir, "apt-get").args(["-qq", "update"]))?;
-    let listed = shell::output(apt(dir, "apt-cache").args(["madison", "rust-src"]))?;
+fn download_from_suite(dir: &Path, suite: &str, release: &str) -> Result<PathBuf> {
+    let apt = debian::Apt::new(dir, &[suite])?;
+    apt.update()?;
+    let listed = apt.madison("rust-src")?;
     let version =
         exact_version(&listed, release).with_context(|| format!("Debian's {suite} has no rust-src {release}"))?;
-    shell::output(
-        apt(dir, "apt-get")
-            .args(["-qq", "download", &format!("rust-src={version}")])
-            .current_dir(dir),
-    )?;
-    let entries = std::fs::read_dir(dir)?;
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt-get downloaded nothing")
-}
-
-/// An apt program that knows of nothing but `dir`.
-fn apt(dir: &Path, name: &str) -> Command {
-    let dir = dir.display();
-    let mut command = Command::new(name);
-    for option in [
-        "Dir::Etc::sourcelist=/dev/null".to_owned(),
-        format!("Dir::Etc::sourceparts={dir}/sources.d"),
-        format!("Dir::State::lists={dir}/lists"),
-        format!("Dir::Cache={dir}/cache"),
-        "Acquire::Languages=none".to_owned(),
-        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-        "APT::Sandbox::User=root".to_owned(),
-    ] {
-        command.args(["-o", &option]);
-    }
-    command
+    apt.download(&format!("rust-src={version}"))
 }
 
 /// The version of the package that is exactly this release of Rust: `1.95.0+dfsg1-2` for `1.95.0`.
@@ -173,27 +114,6 @@ fn exact_version<'a>(madison: &'a str, release: &str) -> Option<&'a str> {
         .filter_map(|line| line.split('|').nth(1))
         .map(str::trim)
         .find(|version| version.starts_with(&prefix))
-}
-
-fn unpack_package(package: &Path, member: &str, into: &Path) -> Result<()> {
-    let mut stream = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(package)
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .context("cannot run dpkg-deb")?;
-    let tar = stream.stdout.take().context("dpkg-deb has no output")?;
-    let unpacked = shell::run(
-        Command::new("tar")
-            .args(["-x", "--no-same-owner", "--strip-components=4", "-C"])
-            .arg(into)
-            .arg(member)
-            .stdin(tar),
-    );
-    let status = stream.wait()?;
-    unpacked?;
-    ensure!(status.success(), "dpkg-deb failed: {status}");
-    Ok(())
 }
 
 fn from_packed_file(toolchain: &Toolchain) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::shell::cargo;
 use crate::{build, setup, workspace};
 use tally::{Skip, Tally};
 
-mod tally;
+pub mod tally;
 
 /// What the caller asks for.
 #[derive(Default)]

@@ -15,10 +15,13 @@ use lb_common::abi::role::{self, RoleLine};
 use lb_common::abi::{Bucket, FlowEntry, Meta, PORTS_PER_SOURCE, PortQueue};
 use lb_common::maps;
 
+mod anew;
+
 pub use super::mapped::Mapped;
 use super::run::{Verdict, once};
 use super::tables::{duplicate, mapped};
 use super::{Dataplane, DataplaneError, object, single};
+pub use anew::begin_anew;
 
 /// The flow table, the ports and the clock, word by word.
 pub struct Hands {

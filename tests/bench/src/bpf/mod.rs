@@ -5,10 +5,12 @@
 //!
 //! - [`feed`]: packets for a program under test
 //! - [`floors`]: the smallest programs
+//! - [`run_time`]: how long `lb`'s own program runs, by the kernel's statistics
 //! - [`traffic`]: packets that are really sent, and what arrives
 
 pub mod feed;
 pub mod floors;
+pub mod run_time;
 pub mod traffic;
 
 use anyhow::{Context as _, Result, anyhow};

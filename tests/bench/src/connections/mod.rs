@@ -5,7 +5,7 @@
 //! - here: the rounds
 //! - [`row`]: what is between client and servers; [`rivals`]: what `lb` is compared with
 //! - [`client`]: sends the requests; [`answer`]: what it understands of the answers
-//! - [`cpu`]: CPU time of tasks; [`run_time`]: of `lb`'s program alone
+//! - [`cpu`]: CPU time of tasks; `bpf::run_time`: of `lb`'s program alone
 //! - [`findings`]: what is made of it
 //!
 //! The client has one CPU, the servers and the program that balances another. What the kernel does for a packet it does on the
@@ -17,7 +17,6 @@ mod cpu;
 mod findings;
 mod rivals;
 mod row;
-mod run_time;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,12 +27,12 @@ use lb_lab::{Mode, interrupt, is_root, program};
 
 use crate::Extent;
 use crate::all::Headline;
+use crate::bpf::run_time::{self, RunTime};
 use crate::measure::{Samples, last_cpu};
 use crate::report::Section;
 use client::{Load, Outcome, Use};
 use cpu::Clocks;
 use row::{Places, Row, Subject};
-use run_time::RunTime;
 
 /// What `bench connections` takes besides.
 #[derive(Args, Clone, Default)]

@@ -8,6 +8,9 @@ use crate::Extent;
 use crate::all::{self, Headline};
 use crate::measure::Samples;
 
+/// What the figures do not show.
+const TRIED: &str = include_str!("../../tried.md");
+
 /// Share of the CPUs' time that others may use without being mentioned.
 const BUSY: f64 = 0.1;
 /// The same for what the host takes.
@@ -34,6 +37,7 @@ fn write_all(report: &Report, text: &mut String) -> std::fmt::Result {
     for part in &report.sections {
         section(part, text)?;
     }
+    writeln!(text, "{TRIED}")?;
     run_and_machine(report, text)
 }
 

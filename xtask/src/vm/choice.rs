@@ -1,0 +1,141 @@
+//! Which tests run in a guest: all of the packet and net tests, but for what is listed here with the reason.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::shell::{self, cargo};
+use crate::workspace::json_string;
+
+/// Tests that do not run in a guest.
+struct LeftOut {
+    binary: &'static str,
+    /// What their names begin with; all of the binary where it is empty.
+    tests: &'static str,
+    why: &'static str,
+}
+
+const SLOW: &str = "minutes under emulation, and what the kernel does in it is in other tests that run here";
+const FULL_SPEED: &str = "needs two CPUs at full speed";
+
+const LEFT_OUT: &[LeftOut] = &[
+    left_out("net_cli", "", SLOW),
+    left_out("net_crash", "", SLOW),
+    left_out("net_failover", "", SLOW),
+    left_out("net_refused", "", SLOW),
+    left_out("net_routes", "", SLOW),
+    left_out("packet_failover", "", SLOW),
+    left_out("packet_random", "", SLOW),
+    left_out("packet_shares", "", SLOW),
+    left_out("packet_flow_table", "side_by_side", FULL_SPEED),
+];
+
+const fn left_out(binary: &'static str, tests: &'static str, why: &'static str) -> LeftOut {
+    LeftOut { binary, tests, why }
+}
+
+/// A binary of tests, as cargo built it.
+pub struct Binary {
+    pub name: String,
+    pub file: PathBuf,
+    /// The full names of those of its tests that run in a guest.
+    pub tests: Vec<String>,
+    /// Those that do not, and why.
+    pub left_out: Vec<(String, &'static str)>,
+}
+
+/// The binaries of the packet and net tests, built as `cargo xtask test` builds them, with the tests whose names hold
+/// `filter`.
+pub fn binaries(filter: Option<&str>) -> Result<Vec<Binary>> {
+    let mut build = cargo();
+    build.args(["test", "--no-run", "--quiet", "--message-format=json"]);
+    let messages = shell::output(&mut build)?;
+    let built = messages.lines().filter_map(built);
+    let mut binaries = built
+        .map(|(name, file)| Binary::new(name, file))
+        .collect::<Result<Vec<_>>>()?;
+    binaries.sort_by(|a, b| a.name.cmp(&b.name));
+    all_are_there(&binaries)?;
+    if let Some(filter) = filter {
+        for binary in &mut binaries {
+            let whole = |test: &String| format!("{}::{test}", binary.name).contains(filter);
+            binary.tests.retain(whole);
+            binary.left_out.retain(|(test, _)| whole(test));
+        }
+    }
+    Ok(binaries)
+}
+
+/// Name and place of a binary of packet or net tests, from a message of cargo's.
+fn built(message: &str) -> Option<(&str, PathBuf)> {
+    let file = json_string(message, "executable")?;
+    let name = json_string(message, "name")?;
+    let is_ours = ["packet_", "net_"].iter().any(|tier| name.starts_with(tier));
+    (is_ours && message.contains(r#""kind":["test"]"#)).then(|| (name, file.into()))
+}
+
+/// What is left out has to be there, lest the list tells of tests that are gone.
+fn all_are_there(binaries: &[Binary]) -> Result<()> {
+    for LeftOut { binary, tests, .. } in LEFT_OUT {
+        let mut names = binaries
+            .iter()
+            .filter(|one| one.name == *binary)
+            .flat_map(|one| &one.left_out);
+        ensure!(
+            names.any(|(test, _)| test.starts_with(tests)),
+            "{binary}::{tests} is to be left out of the guests, but there is no such test; see xtask/src/vm/choice.rs"
+        );
+    }
+    Ok(())
+}
+
+impl Binary {
+    fn new(name: &str, file: PathBuf) -> Result<Self> {
+        let listed = shell::output(Command::new(&file).args(["--list", "--format", "terse"]))?;
+        let (mut tests, mut left_out) = (Vec::new(), Vec::new());
+        for test in listed.lines().filter_map(|line| line.strip_suffix(": test")) {
+            match why_left_out(name, test) {
+                Some(why) => left_out.push((test.to_owned(), why)),
+                None => tests.push(test.to_owned()),
+            }
+        }
+        let name = name.to_owned();
+        Ok(Self {
+            name,
+            file,
+            tests,
+            left_out,
+        })
+    }
+}
+
+fn why_left_out(binary: &str, test: &str) -> Option<&'static str> {
+    let matches = |left: &&LeftOut| left.binary == binary && test.starts_with(left.tests);
+    LEFT_OUT.iter().find(matches).map(|left| left.why)
+}
+
+/// The directory of the fixtures, which tests find by the path that they were built with.
+pub fn fixtures() -> Result<PathBuf> {
+    let dir = crate::workspace::root().join("tests/fixtures");
+    dir.canonicalize().context("the tests' fixtures")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_cargo() {
+        let message = |kind: &str, name: &str| {
+            format!(
+                r#"{{"target":{{"kind":["{kind}"],"crate_types":["bin"],"name":"{name}"}},"executable":"/t/{name}-1"}}"#
+            )
+        };
+        let net = message("test", "net_modes");
+        assert_eq!(built(&net), Some(("net_modes", "/t/net_modes-1".into())));
+        assert_eq!(built(&message("bin", "net_modes")), None);
+        assert_eq!(built(&message("test", "lab")), None);
+        assert_eq!(built(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+}
