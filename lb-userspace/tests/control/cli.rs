@@ -320,8 +320,9 @@ async fn the_example_passes_its_own_check() {
 #[tokio::test]
 async fn verbs_that_need_no_daemon() {
     let nowhere = fake::place();
+    let version = format!("lb 0.1.0 (data plane ABI {})\n", lb_common::abi::ABI_VERSION);
     for (words, part) in [
-        (vec!["version"], "lb 0.1.0 (data plane ABI 1)\n"),
+        (vec!["version"], version.as_str()),
         (vec!["completion", "bash"], "complete -F _lb"),
         (vec!["man"], ".TH lb 1"),
         (vec!["--help"], "Usage: lb [OPTIONS] <COMMAND>"),

@@ -5,10 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use lb_guest::verdict::Verdict;
 
 use super::kernels::Kernel;
-use super::machine::{End, Machine, Processor};
+use super::machine::{Machine, Processor};
 use super::root::{self, Root};
 
 /// What is the same for all of them.
@@ -56,7 +55,7 @@ impl Guests {
             return Ok(false);
         }
         let machine = self.machine(kernel, Processor::Kvm, &root::of_kernel(kernel, &[], "")?)?;
-        Ok(machine.run(|_| ())? == End::Verdict(Verdict::Good))
+        machine.is_good()
     }
 }
 
