@@ -98,14 +98,14 @@ impl<'a> Difference<'a> {
         let count = |verdict| self.with(verdict).count();
         format!(
             "{} worse, {} better, {} as before; {} new, {} gone\n\
-             (beyond noise: by more than {ERRORS} standard errors of the medians' difference, and {}; by the multiple of {} where there is one)\n",
+             (beyond noise: by more than {ERRORS} standard errors of the medians' difference, and {}; by the multiple of the first of {} that both have)\n",
             count(Verdict::Worse),
             count(Verdict::Better),
             count(Verdict::Same),
             self.new.len(),
             self.gone.len(),
             number::percent(LEAST),
-            BASES.join(" or "),
+            BASES.join(", "),
         )
     }
 }

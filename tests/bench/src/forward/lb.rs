@@ -69,3 +69,22 @@ fn config(flows: u32) -> String {
     }
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use lb_userspace::core::capabilities::Capabilities;
+    use lb_userspace::core::config::{self, Format};
+
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_right() {
+        for flows in [1, 1 << 20] {
+            let checked = config::check(&config(flows), Format::Toml, &Capabilities::all());
+            let model = checked.expect("accepted").model;
+            assert_eq!(model.services.len(), MODES.len());
+            assert!(model.node.limits.flows >= 2 * flows);
+            assert_eq!(model.node.source.len(), model.node.limits.sources as usize);
+        }
+    }
+}

@@ -55,8 +55,8 @@ pub const HEADLINES: [Headline; 7] = [
         "the smallest balancer (floor), `ipip`, 64 bytes, 1 M flows",
     ),
     headline("forward/one-core/lb-ipip/64/4096", "lb, `ipip`, 64 bytes, 4 k flows"),
-    headline("forward/one-core/lb-ipip/64/65536", "the same, 64 k flows"),
-    headline("forward/one-core/lb-ipip/64/1048576", "the same, 1 M flows"),
+    headline("forward/one-core/lb-ipip/64/65536", "lb, `ipip`, 64 bytes, 64 k flows"),
+    headline("forward/one-core/lb-ipip/64/1048576", "lb, `ipip`, 64 bytes, 1 M flows"),
     headline("forward/one-core/lb-nat/64/65536", "lb, `nat`, 64 bytes, 64 k flows"),
     headline(
         "forward/one-core/lb-fullnat/64/65536",
@@ -102,7 +102,7 @@ struct Measured {
 
 impl Extents {
     fn of(extent: Extent, arguments: &Arguments) -> Self {
-        let flows = extent.choose(vec![1, 1024], vec![1, FEW, 1 << 20], vec![1, 4096, FEW, 1 << 20]);
+        let flows = extent.choose(vec![1, 1024], vec![1, 4096, FEW, 1 << 20], vec![1, 4096, FEW, 1 << 20]);
         Self {
             flows: if arguments.flows.is_empty() {
                 flows
@@ -300,4 +300,58 @@ fn loads(subjects: &[Subject], extents: &Extents) -> Vec<Load> {
         }
     }
     loads
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::floors::Floor;
+
+    fn loads_of(subject: Subject, extent: Extent) -> Vec<(u32, u32)> {
+        let extents = Extents::of(extent, &Arguments::default());
+        let loads = loads(&[subject], &extents);
+        loads.iter().map(|load| (load.bytes, load.flows)).collect()
+    }
+
+    #[test]
+    fn sizes_are_measured_at_one_number_of_flows() {
+        let router = loads_of(Subject::Router, Extent::Whole);
+        assert_eq!(router, [(64, 1), (64, FEW), (512, FEW), (1500, FEW)]);
+        let floor = loads_of(Subject::Floor(Floor::Balancer), Extent::Whole);
+        assert_eq!(floor.len(), 6);
+        assert!(!loads_of(Subject::Floor(Floor::Tx), Extent::Smoke).is_empty());
+    }
+
+    #[test]
+    fn every_other_round_goes_backwards() {
+        let loads = [1, 2, 3].map(|flows| Load {
+            subject: Subject::Router,
+            bytes: 64,
+            flows,
+        });
+        let mut measured: Vec<Measured> = loads.into_iter().map(Measured::new).collect();
+        let mut order = |round| -> Vec<u32> { in_turn(&mut measured, round).map(|one| one.load.flows).collect() };
+        assert_eq!((order(0), order(1)), (vec![1, 2, 3], vec![3, 2, 1]));
+    }
+
+    #[test]
+    fn what_is_lost_is_not_delivered() {
+        let sample = Sample {
+            nanoseconds: 100.0,
+            sent: 1000,
+            arrived: 500,
+            late: 0,
+        };
+        let measured = |subject| {
+            let mut measured = Measured::new(Load {
+                subject,
+                bytes: 64,
+                flows: 1,
+            });
+            measured.add(&sample);
+            (measured.rate.median(), measured.lost())
+        };
+        assert_eq!(measured(Subject::Router), (5e6, 0.5));
+        assert_eq!(measured(Subject::Floor(Floor::Drop)), (1e7, 0.0));
+    }
 }

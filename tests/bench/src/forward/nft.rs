@@ -95,3 +95,21 @@ fn rules(ruleset: Ruleset, vip: SocketAddrV4, backends: &[Ipv4Addr]) -> String {
     };
     format!("table {family} bench {{\n  chain way {{\n    {hook};\n    {rule}\n  }}\n}}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_as_one_would_write_them() {
+        let vip = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 80);
+        let backends = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+        assert_eq!(
+            rules(Ruleset::Conntrack, vip, &backends),
+            "table ip bench {\n  chain way {\n    type nat hook prerouting priority dstnat;\n    \
+             ip daddr 192.0.2.1 udp dport 80 dnat to jhash ip saddr . udp sport mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 }\n  }\n}\n"
+        );
+        let ingress = rules(Ruleset::Ingress, vip, &backends);
+        assert!(ingress.contains("ether daddr set 02:00:00:00:00:cc") && ingress.contains("fwd to \"eth0\""));
+    }
+}

@@ -173,3 +173,52 @@ impl Subject {
 pub const FEW: u32 = 65_536;
 /// Flows that are no trouble for the kernel's connection tracking as it comes.
 const MOST_FOLLOWED: u32 = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_tell_subjects_apart() {
+        let names: BTreeSet<String> = Subject::ALL.into_iter().map(Subject::name).collect();
+        assert_eq!(names.len(), Subject::ALL.len());
+    }
+
+    #[test]
+    fn frames_are_as_long_as_they_say_and_labelled() {
+        for bytes in [64, 512, 1500] {
+            let frame = Subject::Router.frame(bytes);
+            assert_eq!(frame.len(), bytes as usize - 4);
+            assert_eq!(bad_checksum(&frame), None);
+            assert_eq!(frame[56..60], MAGIC.to_ne_bytes());
+        }
+    }
+
+    #[test]
+    fn only_what_a_subject_is_to_make_of_a_packet_is_right() {
+        let nat = Subject::Lb(Mode::Nat);
+        let to = SocketAddrV4::new(nat.backends()[7], PORT);
+        let sent = Frame::udp(CLIENT, to).macs(BALANCER_MAC, BACKEND_MAC);
+        let sent = sent.payload(&[0; LABEL_BYTES]).bytes();
+        nat.check(&sent).expect("as nat does it");
+        for other in [Subject::Lb(Mode::Fullnat), Subject::Lb(Mode::Ipip), Subject::Router] {
+            assert!(other.check(&sent).is_err(), "{}", other.name());
+        }
+        let mut broken = sent;
+        broken[36] ^= 1;
+        assert!(nat.check(&broken).is_err());
+    }
+
+    #[test]
+    fn tunnel_packets_are_looked_at_inside_and_out() {
+        let ipip = Subject::Lb(Mode::Ipip);
+        let inner = Frame::udp(CLIENT, ipip.vip()).macs(BALANCER_MAC, BACKEND_MAC);
+        let inner = inner.payload(&[0; LABEL_BYTES]);
+        let sent = inner.clone().in_tunnel(FIRST_SOURCE, ipip.backends()[0]);
+        ipip.check(&sent.bytes()).expect("as ipip does it");
+        let astray = inner.in_tunnel(FIRST_SOURCE, Ipv4Addr::new(10, 77, 0, 1));
+        assert!(ipip.check(&astray.bytes()).is_err());
+    }
+}

@@ -107,7 +107,7 @@ impl Extents {
             } else {
                 arguments.flows.clone()
             },
-            rounds: arguments.rounds.unwrap_or(extent.choose(2, 7, 15)).max(1),
+            rounds: arguments.rounds.unwrap_or(extent.choose(1, 7, 15)).max(1),
             packets: extent.choose(1000, 100_000, 200_000),
             warm_up: extent.choose(100, 50_000, 100_000),
             connections: extent.choose(1 << 16, 4_000_000, 4_000_000),
