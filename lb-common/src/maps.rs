@@ -2,10 +2,10 @@
 //!
 //! Names are those in the object, in the bpffs and in `bpftool map`: 15 characters at most, no dot.
 
-/// [`crate::abi::VipKey`] → [`crate::abi::Service`], hash.
-pub const SERVICES: &str = "SERVICES";
-/// Service number → [`crate::abi::Vip`], array.
+/// [`crate::abi::VipBucket`]s: what clients connect to → service number; array, mapped by the daemon.
 pub const VIPS: &str = "VIPS";
+/// Service number → [`crate::abi::Service`], array.
+pub const SERVICES: &str = "SERVICES";
 /// [`crate::abi::Slot`]s of all tables, array, mapped by the daemon.
 pub const SLOTS: &str = "SLOTS";
 /// Backend identifier → [`crate::abi::Backend`], array.
@@ -45,8 +45,8 @@ pub const TRACE: &str = "TRACE";
 
 /// Maps of the balancer, in the order in which they are pinned.
 pub const BALANCER: &[&str] = &[
-    SERVICES,
     VIPS,
+    SERVICES,
     SLOTS,
     BACKENDS,
     BACKS,
@@ -100,6 +100,8 @@ pub mod globals {
     pub const FLOW_BUCKETS: &str = "FLOW_BUCKETS";
     /// Number of source addresses that [`super::PORTS`] has room for, `u32`.
     pub const SOURCE_LIMIT: &str = "SOURCE_LIMIT";
+    /// Number of buckets in [`super::VIPS`], a power of two, `u32`.
+    pub const VIP_BUCKETS: &str = "VIP_BUCKETS";
     /// `decap`: 1 if only the prefixes of [`super::DECAP_FROM`] may send, `u32`.
     pub const FROM_LISTED: &str = "FROM_LISTED";
 }

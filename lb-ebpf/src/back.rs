@@ -17,7 +17,7 @@ use crate::{
     count,
     exit::{Send, Step, exit},
     flow_table,
-    maps::{BACKENDS, BACKS, ROUTES, SOURCE_ADDRS, SOURCES, VIPS},
+    maps::{BACKENDS, BACKS, ROUTES, SERVICES, SOURCE_ADDRS, SOURCES},
     packet::Window,
     parse::{self, Packet},
     ports::{self, Holder},
@@ -61,7 +61,7 @@ pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, packet:
             let _ = holder.value.exchange(value.0, refreshed.0);
         }
     }
-    let Some(vip) = VIPS.get(client.service) else {
+    let Some(vip) = SERVICES.get(client.service) else {
         return exit(Reason::Internal);
     };
     let ends = Ends {

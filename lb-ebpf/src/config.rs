@@ -13,6 +13,8 @@ static FLOW_SEED: u64 = 0;
 static FLOW_BUCKETS: u32 = 0;
 #[unsafe(no_mangle)]
 static SOURCE_LIMIT: u32 = 0;
+#[unsafe(no_mangle)]
+static VIP_BUCKETS: u32 = 1;
 
 /// Reads a global as the loader left it: the compiler must not know the value that it has here.
 macro_rules! global {
@@ -45,4 +47,8 @@ global!(
 global!(
     /// Source addresses that there is room for.
     source_limit, SOURCE_LIMIT, u32
+);
+global!(
+    /// Buckets of the table of services, a power of two.
+    vip_buckets, VIP_BUCKETS, u32
 );

@@ -11,10 +11,7 @@
 //! 4. Only the daemon deletes: value, then a grace period, then key, then the port.
 
 use lb_common::{
-    abi::{
-        BUCKET_ENTRIES, Backend, Bucket, FlowKey, FlowValue, PORTS_PER_SOURCE, Service, backend_flags, flow_state,
-        protocol,
-    },
+    abi::{BUCKET_ENTRIES, Backend, Bucket, FlowKey, FlowValue, PORTS_PER_SOURCE, backend_flags, flow_state, protocol},
     flow,
     reason::Reason,
 };
@@ -27,6 +24,7 @@ use crate::{
     parse::Packet,
     ports,
     select::{self, Owner, Source, Target},
+    service::Found,
     trace,
     wire::tcp_flags,
 };
@@ -39,15 +37,15 @@ pub struct Entry {
 }
 
 #[inline(always)]
-pub fn select(packet: &Packet, service: &Service) -> Step<Target> {
+pub fn select(packet: &Packet, found: Found) -> Step<Target> {
     if packet.source == 0 {
         return exit(Reason::BadSource);
     }
-    let key = FlowKey::new(packet.source, packet.source_port, service.id as u16);
+    let key = FlowKey::new(packet.source, packet.source_port, found.id as u16);
     let candidates = Candidates::of(key)?;
     match candidates.find(key) {
-        Some(entry) => known(packet, service, key, entry),
-        None => unknown(packet, service, key, &candidates),
+        Some(entry) => known(packet, found, key, entry),
+        None => unknown(packet, found, key, &candidates),
     }
 }
 
@@ -155,7 +153,7 @@ fn entry(bucket: *mut Bucket, place: usize) -> Entry {
 
 /// A packet of a flow that the table has.
 #[inline(always)]
-fn known(packet: &Packet, service: &Service, key: FlowKey, entry: Entry) -> Step<Target> {
+fn known(packet: &Packet, found: Found, key: FlowKey, entry: Entry) -> Step<Target> {
     let word = entry.value.load();
     if word == 0 {
         return exit(Reason::FlowBusy);
@@ -164,9 +162,9 @@ fn known(packet: &Packet, service: &Service, key: FlowKey, entry: Entry) -> Step
     let Some(backend) = BACKENDS.get(value.backend()) else {
         return exit(Reason::Internal);
     };
-    let gone = backend.flags & backend_flags::ALIVE == 0 || backend.service != service.id as u16;
+    let gone = backend.flags & backend_flags::ALIVE == 0 || backend.service != found.id as u16;
     if starts(packet) && (gone || (value.state() >= flow_state::FIN && packet.protocol == protocol::TCP)) {
-        return again(packet, service, key, entry, value);
+        return again(packet, found, key, entry, value);
     }
     if gone {
         return exit(Reason::BackendGone);
@@ -185,11 +183,11 @@ fn known(packet: &Packet, service: &Service, key: FlowKey, entry: Entry) -> Step
 
 /// The first packet of a flow.
 #[inline(always)]
-fn unknown(packet: &Packet, service: &Service, key: FlowKey, candidates: &Candidates) -> Step<Target> {
+fn unknown(packet: &Packet, found: Found, key: FlowKey, candidates: &Candidates) -> Step<Target> {
     if !starts(packet) {
         return exit(Reason::NoFlow);
     }
-    let owner = select::owner(packet, service)?;
+    let owner = select::owner(packet, found.service)?;
     let entry = candidates.claim(key)?;
     let state = next_state(packet, flow_state::EMBRYONIC);
     match ports::take(key, &owner, state, clock()) {
@@ -206,8 +204,8 @@ fn unknown(packet: &Packet, service: &Service, key: FlowKey, candidates: &Candid
 
 /// A new flow under the key of one that is over: the port stays where the new backend's sources include it.
 #[inline(always)]
-fn again(packet: &Packet, service: &Service, key: FlowKey, entry: Entry, old: FlowValue) -> Step<Target> {
-    let owner: Owner = select::owner(packet, service)?;
+fn again(packet: &Packet, found: Found, key: FlowKey, entry: Entry, old: FlowValue) -> Step<Target> {
+    let owner: Owner = select::owner(packet, found.service)?;
     let state = next_state(packet, flow_state::EMBRYONIC);
     let number = old.index() / PORTS_PER_SOURCE;
     let first = owner.backend.source_first as u32;

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use lb_common::{
     abi::{
         Back, BackKey, Backend, BackendCounters, Bucket, FlowEntry, Hop, Meta, PortQueue, Service, ServiceCounters,
-        Slot, Trace, Vip, VipKey,
+        Slot, Trace, VipBucket,
         role::{self, RoleLine},
     },
     reason::Reason,
@@ -17,9 +17,9 @@ use lb_common::{
 const MAPPED: usize = BPF_F_MMAPABLE as usize;
 
 #[btf_map]
-pub static SERVICES: HashMap<VipKey, Service, 1> = HashMap::new();
+pub static VIPS: Array<VipBucket, 1, MAPPED> = Array::new();
 #[btf_map]
-pub static VIPS: Array<Vip, 1> = Array::new();
+pub static SERVICES: Array<Service, 1> = Array::new();
 #[btf_map]
 pub static SLOTS: Array<Slot, 1, MAPPED> = Array::new();
 #[btf_map]

@@ -12,6 +12,7 @@ use crate::{
     flow_table,
     maps::{BACKENDS, SLOTS},
     parse::Packet,
+    service::Found,
     trace,
 };
 
@@ -41,15 +42,15 @@ pub struct Owner {
 }
 
 #[inline(always)]
-pub fn select<const FLOW_TABLE: bool>(packet: &Packet, service: &Service) -> Step<Target> {
-    if service.flags & service_flags::FLOW_TABLE != 0 {
+pub fn select<const FLOW_TABLE: bool>(packet: &Packet, found: Found) -> Step<Target> {
+    if found.service.flags & service_flags::FLOW_TABLE != 0 {
         if FLOW_TABLE {
-            return flow_table::select(packet, service);
+            return flow_table::select(packet, found);
         }
         // The daemon configures no such service then.
         return exit(Reason::Internal);
     }
-    let owner = owner(packet, service)?;
+    let owner = owner(packet, found.service)?;
     Ok(Target {
         id: owner.id,
         backend: owner.backend,

@@ -1,12 +1,16 @@
 //! Step 2: whose packet is it. Also the order of the steps.
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::abi::{Service, VipKey, role};
+use lb_common::{
+    abi::{Service, VIP_BUCKET_ENTRIES, VipEntry, VipKey, role, vip_first, vip_second},
+    reason::Reason,
+};
 
 use crate::{
-    back, count,
-    exit::{Send, Step},
-    maps::{ROLES, SERVICES},
+    atomic::Word,
+    back, config, count,
+    exit::{Send, Step, exit},
+    maps::{ROLES, SERVICES, VIPS},
     packet::Window,
     parse::{self, Packet},
     rewrite, select, send, trace,
@@ -20,17 +24,28 @@ pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext) -> Step<Send> {
     let packet = parse::addresses(ctx, &window)?;
     let role = role(packet.destination);
     let found = if role & role::VIP != 0 { find(&packet) } else { None };
-    let Some(service) = found else {
+    let Some(id) = found else {
         return back::handle::<FLOW_TABLE>(ctx, &window, packet, role);
     };
-    trace::service(service.id);
+    let Some(service) = SERVICES.get(id) else {
+        return exit(Reason::Internal);
+    };
+    let found = Found { id, service };
+    trace::service(id);
     let packet = parse::whole(packet, &window)?;
-    let target = select::select::<FLOW_TABLE>(&packet, service)?;
+    let target = select::select::<FLOW_TABLE>(&packet, found)?;
     trace::backend(target.id);
     let way = send::way(&packet, target.backend.egress)?;
     rewrite::to_backend(ctx, &window, &packet, &target)?;
-    count::forward(service.id, target.id, packet.frame_length, target.new_flow);
+    count::forward(id, target.id, packet.frame_length, target.new_flow);
     Ok(way)
+}
+
+/// The service that a packet is for, with its number.
+#[derive(Clone, Copy)]
+pub struct Found {
+    pub id: u32,
+    pub service: &'static Service,
 }
 
 /// What an address can be: bits of [`role`].
@@ -40,9 +55,9 @@ pub fn role(address: u32) -> u8 {
     ROLES.get(line).map_or(0, |line| line.0[byte % role::LINE_BYTES])
 }
 
-/// The service that a packet is for.
+/// The number of the service that a packet is for.
 #[inline(always)]
-fn find(packet: &Packet) -> Option<&'static Service> {
+fn find(packet: &Packet) -> Option<u32> {
     lookup(packet.destination, packet.destination_port, packet.protocol)
 }
 
@@ -53,13 +68,29 @@ pub fn has_address(address: u32) -> bool {
 }
 
 #[inline(always)]
-fn lookup(address: u32, port: u16, protocol: u8) -> Option<&'static Service> {
+fn lookup(address: u32, port: u16, protocol: u8) -> Option<u32> {
     let key = VipKey {
         address,
         port,
         protocol,
         reserved: 0,
     };
-    // SAFETY: the daemon replaces whole entries; one that goes away meanwhile stays readable for this run.
-    unsafe { SERVICES.get(key) }
+    let (key, buckets) = (key.word(), config::vip_buckets());
+    in_bucket(vip_first(key, buckets), key).or_else(|| in_bucket(vip_second(key, buckets), key))
+}
+
+#[inline(always)]
+fn in_bucket(bucket: u32, key: u64) -> Option<u32> {
+    let bucket = VIPS.get_ptr_mut(bucket)?;
+    for place in 0..VIP_BUCKET_ENTRIES {
+        // SAFETY: `place` is less than the number of entries, both words of which are aligned; the bucket was looked up by this run.
+        let (held, number) = unsafe {
+            let entry = (&raw mut (*bucket).0).cast::<VipEntry>().add(place);
+            (Word::new(&raw mut (*entry).key), Word::new(&raw mut (*entry).service))
+        };
+        if held.load() == key {
+            return Some(number.load() as u32);
+        }
+    }
+    None
 }

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - here: services, slots, backends, the way back, counters
+//! - `vip`: what clients connect to
 //! - `flows`: the flow table of `fullnat` and its ports
 //! - [`role`]: which addresses are worth looking up
 //!
@@ -24,13 +25,15 @@ pub(crate) use assert_layout;
 
 mod flows;
 pub mod role;
+mod vip;
 
 pub use flows::{
     BUCKET_ENTRIES, Bucket, FlowEntry, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state,
 };
+pub use vip::{NO_SERVICE, VIP_BUCKET_ENTRIES, VipBucket, VipEntry, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -75,42 +78,36 @@ impl Mode {
     }
 }
 
-/// Key of the services' map: what a client connects to. 8 bytes.
-///
-/// Port 0 with protocol 0 is the *address marker*: it says that some service uses this address, for packets whose ports
-/// cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
-pub struct VipKey {
-    /// Address as in the packet.
-    pub address: u32,
-    /// Port as in the packet.
-    pub port: u16,
-    /// IP protocol number.
-    pub protocol: u8,
-    pub reserved: u8,
-}
-
-impl VipKey {
-    /// Whether this is an address marker.
-    #[inline(always)]
-    pub const fn is_marker(&self) -> bool {
-        self.port == 0 && self.protocol == 0
-    }
-}
-
-/// A service, found by its [`VipKey`]. 16 bytes.
+/// A service by its number: its table, and the address that the way back writes as the source. 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
+#[repr(C, align(32))]
 pub struct Service {
-    /// Number of the service, index of its counters; 16 bits at most, 0 is none (the address marker).
-    pub id: u32,
     /// First slot of its table in the slots' array.
     pub table_base: u32,
     /// Number of slots; a prime.
     pub table_size: u32,
     /// Bits of [`service_flags`].
     pub flags: u32,
+    /// Port as in the packet.
+    pub port: u16,
+    /// IP protocol number; 0: no such service.
+    pub protocol: u8,
+    pub reserved: u8,
+    /// Address as in the packet; IPv4 in the first word.
+    pub address: [u32; 4],
+}
+
+impl Service {
+    /// What stands at a number that is no service's.
+    pub const NONE: Self = Self {
+        table_base: 0,
+        table_size: 0,
+        flags: 0,
+        port: 0,
+        protocol: 0,
+        reserved: 0,
+        address: [0; 4],
+    };
 }
 
 /// Flags of a [`Service`].
@@ -119,19 +116,6 @@ pub mod service_flags {
     pub const FLOW_TABLE: u32 = 1 << 0;
     /// Where the number of the service's [`super::Mode`] begins, for a daemon that adopts it.
     pub const MODE_SHIFT: u32 = 8;
-}
-
-/// The address of a service by the service's number: what the way back writes as the source. 24 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Vip {
-    /// Address as in the packet; IPv4 in the first word.
-    pub address: [u32; 4],
-    /// Port as in the packet.
-    pub port: u16,
-    /// IP protocol number; 0: no such service.
-    pub protocol: u8,
-    pub reserved: [u8; 5],
 }
 
 /// One entry of a service's table, one 64-bit word so that it changes in one store:
@@ -330,9 +314,7 @@ pub mod trace_flags {
 }
 
 assert_layout! {
-    VipKey: 8, 4;
-    Service: 16, 4;
-    Vip: 24, 4;
+    Service: 32, 32;
     Slot: 8, 8;
     Backend: 64, 64;
     BackKey: 8, 4;

@@ -10,7 +10,7 @@ use lb_tests::packet::places::{BACKEND_HOP, CLIENT, MTU, SERVICE, SOURCES, backe
 use lb_tests::packet::{Flows, Frame, Setup, World, pool, service};
 use lb_userspace::core::model::{Mode, Protocol, Vip};
 use lb_userspace::core::observed::{ResolvedHop, RouteHop};
-use lb_userspace::core::plan::{Op, Wanted, address_be};
+use lb_userspace::core::plan::{Op, Wanted};
 
 use super::{Row, of_fullnat, special, usual};
 
@@ -301,19 +301,15 @@ fn faulty_numbers() -> Vec<Row> {
             "a table behind the end of the slots",
             syn(),
             |world| {
-                let key = abi::VipKey {
-                    address: address_be(*SERVICE.ip()),
-                    port: SERVICE.port().to_be(),
-                    protocol: abi::protocol::TCP,
-                    reserved: 0,
-                };
+                nat(world);
+                let id = world.placed(TCP).id;
                 let entry = abi::Service {
-                    id: 1,
                     table_base: 0x00ff_ffff,
                     table_size: 1021,
-                    flags: 0,
+                    protocol: abi::protocol::TCP,
+                    ..abi::Service::NONE
                 };
-                world.apply(&[Op::Service { key, entry, new: true }]);
+                world.apply(&[Op::Service { id, entry }]);
             },
         ),
     ]

@@ -55,12 +55,15 @@ fn flags(mode: Mode) -> u32 {
 }
 
 /// A service that is in the maps, or will be.
-pub fn service(placed: &Placed) -> abi::Service {
+pub fn service(vip: Vip, placed: &Placed) -> abi::Service {
     abi::Service {
-        id: placed.id as u32,
         table_base: placed.base,
         table_size: placed.size,
         flags: flags(placed.mode),
+        port: vip.port.to_be(),
+        protocol: vip.protocol.number(),
+        reserved: 0,
+        address: [address_be(vip.address), 0, 0, 0],
     }
 }
 

@@ -56,10 +56,11 @@ pub enum Op {
         id: u32,
         entry: abi::Backend,
     },
-    /// What the way back writes as the source; all zero when nothing names the service any more.
-    Vip {
+    /// A service at its number, before anything leads there: its counters start at 0. [`abi::Service::NONE`]: nothing names
+    /// the number any more.
+    Service {
         id: u16,
-        entry: abi::Vip,
+        entry: abi::Service,
     },
     /// Nothing names this backend any more.
     BackendCleared {
@@ -69,12 +70,12 @@ pub enum Op {
     Slots {
         changes: Vec<(u32, u32)>,
     },
-    Service {
+    /// Clients find this service by this key from now on; [`abi::NO_SERVICE`]: an address marker.
+    Vip {
         key: VipKey,
-        entry: abi::Service,
-        new: bool,
+        service: u16,
     },
-    ServiceGone {
+    VipGone {
         key: VipKey,
     },
     Back {
@@ -172,16 +173,13 @@ fn check_room(image: &Image, wanted: &Wanted, there: Option<&Placed>) -> Result<
 /// Frees what has rested: see [`Image::collect`].
 pub fn collect(image: &mut Image, sweep: u64, named: &Named) -> Vec<Op> {
     let freed = image.collect(sweep, named);
-    let nobody = abi::Vip {
-        address: [0; 4],
-        port: 0,
-        protocol: 0,
-        reserved: [0; 5],
-    };
     freed
         .into_iter()
         .filter_map(|what| match what {
-            Rested::Service(id) => Some(Op::Vip { id, entry: nobody }),
+            Rested::Service(id) => Some(Op::Service {
+                id,
+                entry: abi::Service::NONE,
+            }),
             Rested::Backend(id) => Some(Op::BackendCleared { id }),
             Rested::Region { .. } => None,
         })
@@ -194,9 +192,9 @@ pub fn service_gone(image: &mut Image, vip: Vip, sweep: u64) -> Vec<Op> {
     let Some(placed) = image.services.remove(&vip) else {
         return ops;
     };
-    ops.push(Op::ServiceGone { key: vip_key(vip) });
+    ops.push(Op::VipGone { key: vip_key(vip) });
     if !image.services.keys().any(|other| other.address == vip.address) {
-        ops.push(Op::ServiceGone {
+        ops.push(Op::VipGone {
             key: marker(vip.address),
         });
     }
@@ -225,31 +223,19 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
         backends: BTreeMap::new(),
     };
     let vip = wanted.vip;
-    let address = [address_be(vip.address), 0, 0, 0];
-    let entry = abi::Vip {
-        address,
-        port: vip.port.to_be(),
-        protocol: vip.protocol.number(),
-        reserved: [0; 5],
-    };
-    ops.push(Op::Vip { id: placed.id, entry });
-    fill(image, wanted, &mut placed, ops);
     ops.push(Op::Service {
+        id: placed.id,
+        entry: entry::service(vip, &placed),
+    });
+    fill(image, wanted, &mut placed, ops);
+    ops.push(Op::Vip {
         key: vip_key(vip),
-        entry: entry::service(&placed),
-        new: true,
+        service: placed.id,
     });
     if old.is_none() && !image.services.keys().any(|other| other.address == vip.address) {
-        let entry = abi::Service {
-            id: 0,
-            table_base: 0,
-            table_size: 0,
-            flags: 0,
-        };
-        ops.push(Op::Service {
+        ops.push(Op::Vip {
             key: marker(vip.address),
-            entry,
-            new: false,
+            service: abi::NO_SERVICE,
         });
     }
     if let Some(old) = old {

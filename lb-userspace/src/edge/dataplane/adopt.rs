@@ -58,7 +58,7 @@ pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
             .max_entries())
     };
     let limits = Limits {
-        services: entries(maps::VIPS)?,
+        services: entries(maps::SERVICES)?,
         backends: entries(maps::BACKENDS)?,
         slots: entries(maps::SLOTS)?,
         flows: object::flows(entries(maps::FLOWS)?),
@@ -83,9 +83,8 @@ pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneErro
             backends.entry(entry.service).or_default().push((id as u32, entry));
         }
     }
-    for pair in tables.services.iter() {
-        let (key, service) = pair.map_err(|error| DataplaneError::map(maps::SERVICES, error))?;
-        if let Some((vip, placed)) = placed(tables, key, service, &mut backends) {
+    for (key, id) in tables.vips.entries() {
+        if let Some((vip, placed)) = placed(tables, key, id, &mut backends)? {
             image.regions.reserve(placed.base, placed.size);
             image.service_ids.reserve(placed.id as u32);
             placed
@@ -124,11 +123,7 @@ fn leftovers(tables: &Tables, image: &mut Image, backends: impl Iterator<Item = 
     }
     let placed: HashSet<u16> = image.services.values().map(|placed| placed.id).collect();
     for id in 1..image.limits.services.min(u16::MAX as u32) {
-        let vip = tables
-            .vips
-            .get(&id, 0)
-            .map_err(|error| DataplaneError::map(maps::VIPS, error))?;
-        if vip.protocol != 0 && !placed.contains(&(id as u16)) {
+        if service(tables, id)?.protocol != 0 && !placed.contains(&(id as u16)) {
             image.service_ids.reserve(id);
             image.retired.push((0, Rested::Service(id as u16)));
         }
@@ -136,16 +131,27 @@ fn leftovers(tables: &Tables, image: &mut Image, backends: impl Iterator<Item = 
     Ok(())
 }
 
+fn service(tables: &Tables, id: u32) -> Result<abi::Service, DataplaneError> {
+    let entry = tables.services.get(&id, 0);
+    entry.map_err(|error| DataplaneError::map(maps::SERVICES, error))
+}
+
+/// The service that clients find by `key`; `None`: an address marker.
 fn placed(
     tables: &Tables,
     key: abi::VipKey,
-    service: abi::Service,
+    id: u16,
     backends: &mut BTreeMap<u16, Vec<(u32, abi::Backend)>>,
-) -> Option<(Vip, Placed)> {
-    let protocol = [Protocol::Tcp, Protocol::Udp]
-        .into_iter()
-        .find(|protocol| protocol.number() == key.protocol)?;
-    let id = u16::try_from(service.id).ok().filter(|id| *id != 0)?;
+) -> Result<Option<(Vip, Placed)>, DataplaneError> {
+    let known = [Protocol::Tcp, Protocol::Udp];
+    let protocol = known.into_iter().find(|protocol| protocol.number() == key.protocol);
+    let Some(protocol) = protocol.filter(|_| id != abi::NO_SERVICE) else {
+        return Ok(None);
+    };
+    let service = service(tables, id as u32)?;
+    let Some(mode) = Mode::from_u8((service.flags >> service_flags::MODE_SHIFT) as u8) else {
+        return Ok(None);
+    };
     let vip = Vip {
         address: Ipv4Addr::from(key.address.to_ne_bytes()),
         port: u16::from_be(key.port),
@@ -164,7 +170,7 @@ fn placed(
         id,
         base: service.table_base,
         size: service.table_size,
-        mode: Mode::from_u8((service.flags >> service_flags::MODE_SHIFT) as u8)?,
+        mode,
         owners,
         members: None,
         backends: BTreeMap::new(),
@@ -179,7 +185,7 @@ fn placed(
             backends.entry(id).or_default().push((old.id, old.entry));
         }
     }
-    Some((vip, placed))
+    Ok(Some((vip, placed)))
 }
 
 /// Sources, interfaces, ways back and routes.

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
 use lb_common::abi::{
-    BUCKET_ENTRIES, Backend, Bucket, FlowEntry, FlowValue, PORTS_PER_SOURCE, PortQueue, Vip, backend_flags,
+    BUCKET_ENTRIES, Backend, Bucket, FlowEntry, FlowValue, PORTS_PER_SOURCE, PortQueue, Service, backend_flags,
 };
 use lb_common::{flow, maps};
 
@@ -33,7 +33,7 @@ pub struct View {
     queues: Mapped<PortQueue>,
     backends: Mapped<Backend>,
     clock: Mapped<u64>,
-    vips: Array<MapData, Vip>,
+    services: Array<MapData, Service>,
     seed: u64,
 }
 
@@ -78,9 +78,9 @@ const QUEUE_TAIL: usize = 8;
 impl View {
     pub(super) fn new(ebpf: &mut Ebpf, limits: &crate::core::model::Limits, seed: u64) -> Result<Self, DataplaneError> {
         let ports = limits.sources * PORTS_PER_SOURCE;
-        let vips = aya::maps::Map::from_map_data(duplicate(ebpf, maps::VIPS)?)
+        let services = aya::maps::Map::from_map_data(duplicate(ebpf, maps::SERVICES)?)
             .and_then(Array::try_from)
-            .map_err(|error| DataplaneError::map(maps::VIPS, error))?;
+            .map_err(|error| DataplaneError::map(maps::SERVICES, error))?;
         Ok(Self {
             flows: mapped(ebpf, maps::FLOWS, object::buckets(limits.flows))?,
             ports: mapped(ebpf, maps::PORTS, ports)?,
@@ -88,7 +88,7 @@ impl View {
             queues: mapped(ebpf, maps::PORT_QUEUES, limits.sources)?,
             backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
             clock: mapped(ebpf, maps::CLOCK, 1)?,
-            vips,
+            services,
             seed,
         })
     }
@@ -137,10 +137,10 @@ impl View {
     }
 
     fn protocol(&self, service: u16) -> Option<Protocol> {
-        let vip = self.vips.get(&(service as u32), 0).ok()?;
+        let entry = self.services.get(&(service as u32), 0).ok()?;
         [Protocol::Tcp, Protocol::Udp]
             .into_iter()
-            .find(|protocol| protocol.number() == vip.protocol)
+            .find(|protocol| protocol.number() == entry.protocol)
     }
 
     /// Sources that have a queue.
@@ -375,7 +375,7 @@ enum Judgement {
 
 /// Waits until every program that is running now has ended: `membarrier(2)` with `MEMBARRIER_CMD_GLOBAL` waits for an RCU grace
 /// period, and XDP programs run inside RCU read sections.
-fn grace() {
+pub(super) fn grace() {
     const GLOBAL: libc::c_int = 1;
     // SAFETY: takes no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };

@@ -8,6 +8,7 @@
 //! - `egress`: the interfaces that packets are sent through
 //! - `syscall`: what aya has no words for
 //! - `tables`: the maps, typed, and the writing of a plan into them
+//! - `vips`: the table of what clients connect to
 //! - `adopt`: the account of maps that are there already
 //! - `links`: attaching to interfaces
 //! - `stats`: counters
@@ -27,6 +28,7 @@ mod object;
 mod stats;
 mod syscall;
 mod tables;
+mod vips;
 
 pub mod janitor;
 pub mod run;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
-use lb_common::abi::Meta;
+use lb_common::abi::{Meta, vip_buckets};
 use lb_common::maps::{self, globals};
 use lb_common::reason::Reason;
 
@@ -42,9 +42,8 @@ pub fn flows(buckets: u32) -> u32 {
 pub fn entries(limits: &Limits) -> [(&'static str, u32); 17] {
     let ports = limits.sources * lb_common::abi::PORTS_PER_SOURCE;
     [
-        // A service and the marker of its address.
-        (maps::SERVICES, limits.services * 2),
-        (maps::VIPS, limits.services),
+        (maps::VIPS, vip_buckets(limits.services)),
+        (maps::SERVICES, limits.services),
         (maps::SLOTS, limits.slots),
         (maps::BACKENDS, limits.backends),
         (maps::BACKS, limits.backends),
@@ -77,13 +76,15 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
         egress::pin(&path, maps::default_limits::EGRESS)?;
     }
     let buckets = buckets(load.limits.flows);
+    let vip_buckets = vip_buckets(load.limits.services);
     let mut loader = EbpfLoader::new();
     loader
         .override_global(globals::FEATURES, &load.features, true)
         .override_global(globals::HASH_KEY, &load.meta.hash_key, true)
         .override_global(globals::FLOW_SEED, &load.meta.flow_seed, true)
         .override_global(globals::FLOW_BUCKETS, &buckets, true)
-        .override_global(globals::SOURCE_LIMIT, &load.limits.sources, true);
+        .override_global(globals::SOURCE_LIMIT, &load.limits.sources, true)
+        .override_global(globals::VIP_BUCKETS, &vip_buckets, true);
     for (name, entries) in entries(&load.limits) {
         loader.map_max_entries(name, entries);
     }

@@ -6,23 +6,24 @@ use std::net::Ipv4Addr;
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use lb_common::abi::{
-    Back, BackKey, Backend, BackendCounters, Hop, PORTS_PER_SOURCE, PortQueue, Service, ServiceCounters, Slot, Vip,
-    VipKey,
+    Back, BackKey, Backend, BackendCounters, Hop, PORTS_PER_SOURCE, PortQueue, Service, ServiceCounters, Slot,
     role::{self, RoleLine},
+    vip_buckets,
 };
 use lb_common::maps;
 
 use super::DataplaneError;
 use super::egress::Egress;
 use super::mapped::Mapped;
+use super::vips::VipTable;
 use crate::core::model::Limits;
 use crate::core::plan::{Op, address_be};
 use crate::core::roles::Roles;
 
 /// Every map that the daemon writes.
 pub struct Tables {
-    pub services: HashMap<MapData, VipKey, Service>,
-    pub vips: Array<MapData, Vip>,
+    pub vips: VipTable,
+    pub services: Array<MapData, Service>,
     pub slots: Mapped<Slot>,
     pub backends: Mapped<Backend>,
     pub backs: HashMap<MapData, BackKey, Back>,
@@ -56,8 +57,8 @@ impl Tables {
             );
         }
         Ok(Self {
+            vips: VipTable::new(mapped(ebpf, maps::VIPS, vip_buckets(limits.services))?),
             services: typed(ebpf, maps::SERVICES)?,
-            vips: typed(ebpf, maps::VIPS)?,
             slots: mapped(ebpf, maps::SLOTS, limits.slots)?,
             backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
             backs: typed(ebpf, maps::BACKS)?,
@@ -106,19 +107,19 @@ impl Tables {
                 self.clear_backend(*id);
                 Ok(())
             }
-            Op::Vip { id, entry } => self
-                .vips
-                .set(*id as u32, entry, 0)
-                .map_err(|error| DataplaneError::map(maps::VIPS, error)),
+            Op::Service { id, entry } => self.put_service(*id, entry),
             Op::Slots { changes } => {
                 for (index, backend) in changes {
                     self.slots.store(*index as usize, &Slot::stable(*backend));
                 }
                 Ok(())
             }
-            Op::Service { key, entry, new } => self.put_service(key, entry, *new),
-            Op::ServiceGone { key } => {
-                gone(maps::SERVICES, self.services.remove(key))?;
+            Op::Vip { key, service } => {
+                self.write_role(|known| known.vip(key.address, true));
+                self.vips.put(*key, *service)
+            }
+            Op::VipGone { key } => {
+                self.vips.remove(*key);
                 if key.is_marker() {
                     self.write_role(|known| known.vip(key.address, false));
                 }
@@ -161,17 +162,14 @@ impl Tables {
         self.roles.store(place, &line);
     }
 
-    fn put_service(&mut self, key: &VipKey, entry: &Service, new: bool) -> Result<(), DataplaneError> {
-        if new {
-            let zero = PerCpuValues::try_from(vec![ServiceCounters::default(); self.cpus])
-                .map_err(|error| DataplaneError::io(maps::SERVICE_STATS, error))?;
-            self.service_stats
-                .set(entry.id, zero, 0)
-                .map_err(|error| DataplaneError::map(maps::SERVICE_STATS, error))?;
-        }
-        self.write_role(|known| known.vip(key.address, true));
+    fn put_service(&mut self, id: u16, entry: &Service) -> Result<(), DataplaneError> {
+        let zero = PerCpuValues::try_from(vec![ServiceCounters::default(); self.cpus])
+            .map_err(|error| DataplaneError::io(maps::SERVICE_STATS, error))?;
+        self.service_stats
+            .set(id as u32, zero, 0)
+            .map_err(|error| DataplaneError::map(maps::SERVICE_STATS, error))?;
         self.services
-            .insert(key, entry, 0)
+            .set(id as u32, entry, 0)
             .map_err(|error| DataplaneError::map(maps::SERVICES, error))
     }
 

@@ -15,8 +15,8 @@ const REST: u64 = 2;
 
 #[derive(Default)]
 pub struct Maps {
-    services: BTreeMap<VipKey, abi::Service>,
-    vips: HashMap<u16, abi::Vip>,
+    vips: BTreeMap<VipKey, u16>,
+    services: HashMap<u16, abi::Service>,
     slots: Vec<u32>,
     backends: HashMap<u32, abi::Backend>,
     backs: BTreeMap<BackKey, abi::Back>,
@@ -68,7 +68,7 @@ impl Maps {
     fn is_reachable(&self, slot: u32) -> bool {
         let holds =
             |service: &abi::Service| (service.table_base..service.table_base + service.table_size).contains(&slot);
-        self.reachable().any(|(_, service)| holds(service))
+        self.reachable().any(|(_, _, service)| holds(service))
     }
 
     fn store(&mut self, op: &Op) {
@@ -104,18 +104,9 @@ impl Maps {
                     "flows name backend {id}"
                 );
             }
-            Op::Vip { id, entry } => self.store_vip(*id, entry),
-            Op::Service { key, entry, new } => {
-                if *new {
-                    assert_rested(
-                        self.service_seen.get(&(entry.id as u16)),
-                        self.sweeps,
-                        format!("service {}", entry.id),
-                    );
-                }
-                self.services.insert(*key, *entry);
-            }
-            Op::ServiceGone { key } => assert!(self.services.remove(key).is_some()),
+            Op::Service { id, entry } => self.store_service(*id, entry),
+            Op::Vip { key, service } => drop(self.vips.insert(*key, *service)),
+            Op::VipGone { key } => assert!(self.vips.remove(key).is_some()),
             Op::Back { key, entry } => drop(self.backs.insert(*key, *entry)),
             Op::BackGone { key } => assert!(self.backs.remove(key).is_some()),
             Op::Route { prefix, hop } => drop(self.routes.insert(*prefix, *hop)),
@@ -124,24 +115,26 @@ impl Maps {
         }
     }
 
-    fn store_vip(&mut self, id: u16, entry: &abi::Vip) {
+    fn store_service(&mut self, id: u16, entry: &abi::Service) {
         assert!(
             self.flows.iter().all(|(service, _)| *service != id),
             "flows name service {id}"
         );
-        if entry.protocol == 0 {
-            assert!(self.vips.remove(&id).is_some(), "service {id} is cleared twice");
+        assert_rested(self.service_seen.get(&id), self.sweeps, format!("service {id}"));
+        if *entry == abi::Service::NONE {
+            assert!(self.services.remove(&id).is_some(), "service {id} is cleared twice");
         } else {
             assert!(
-                self.vips.insert(id, *entry).is_none(),
+                self.services.insert(id, *entry).is_none(),
                 "the number of service {id} is in use"
             );
         }
     }
 
     /// Services that packets find.
-    fn reachable(&self) -> impl Iterator<Item = (&VipKey, &abi::Service)> {
-        self.services.iter().filter(|(_, service)| service.id != 0)
+    fn reachable(&self) -> impl Iterator<Item = (&VipKey, u16, &abi::Service)> {
+        let found = self.vips.iter().filter(|(_, id)| **id != abi::NO_SERVICE);
+        found.map(|(key, id)| (key, *id, self.services.get(id).expect("the service is there")))
     }
 
     fn table(&self, service: &abi::Service) -> &[u32] {
@@ -151,13 +144,9 @@ impl Maps {
 
     /// What holds for every packet at every moment.
     fn look(&mut self) {
-        for (key, service) in self.reachable() {
-            let vip = self
-                .vips
-                .get(&(service.id as u16))
-                .expect("the service's address is there");
+        for (key, number, service) in self.reachable() {
             assert_eq!(
-                (vip.address[0], vip.port, vip.protocol),
+                (service.address[0], service.port, service.protocol),
                 (key.address, key.port, key.protocol)
             );
             for id in self.table(service).iter().filter(|id| **id != NO_BACKEND) {
@@ -165,12 +154,12 @@ impl Maps {
                     .backends
                     .get(id)
                     .expect("a slot names a backend that is in its map");
-                self.look_at_backend(key, service, *id, backend);
+                self.look_at_backend(service, number, *id, backend);
             }
         }
-        let seen: Vec<abi::Service> = self.reachable().map(|(_, service)| *service).collect();
-        for service in seen {
-            self.service_seen.insert(service.id as u16, self.sweeps);
+        let seen: Vec<(u16, abi::Service)> = self.reachable().map(|(_, id, service)| (id, *service)).collect();
+        for (id, service) in seen {
+            self.service_seen.insert(id, self.sweeps);
             for slot in service.table_base..service.table_base + service.table_size {
                 self.slot_seen.insert(slot, self.sweeps);
                 self.backend_seen.insert(self.slots[slot as usize], self.sweeps);
@@ -178,14 +167,10 @@ impl Maps {
         }
     }
 
-    fn look_at_backend(&self, key: &VipKey, service: &abi::Service, id: u32, backend: &abi::Backend) {
-        assert_eq!(
-            u32::from(backend.service),
-            service.id,
-            "a slot names another service's backend"
-        );
+    fn look_at_backend(&self, service: &abi::Service, number: u16, id: u32, backend: &abi::Backend) {
+        assert_eq!(backend.service, number, "a slot names another service's backend");
         assert_eq!(u32::from(backend.mode), service.flags >> service_flags::MODE_SHIFT);
-        assert_eq!(backend.protocol, key.protocol);
+        assert_eq!(backend.protocol, service.protocol);
         if backend.mode == Mode::Nat as u8 {
             let from = BackKey {
                 address: backend.address[0],
@@ -195,13 +180,13 @@ impl Maps {
             };
             let back = self.backs.get(&from);
             let back = back.unwrap_or_else(|| panic!("backend {id} has no way back, and a packet can go there"));
-            let vip = self
-                .vips
+            let leads_to = self
+                .services
                 .get(&(back.service as u16))
                 .expect("the way back knows its address");
             assert_eq!(
-                (vip.address[0], vip.port),
-                (key.address, key.port),
+                (leads_to.address, leads_to.port),
+                (service.address, service.port),
                 "the way back of backend {id}"
             );
         }
@@ -212,19 +197,16 @@ impl Maps {
     /// A packet begins a flow: it goes where its slot says.
     pub fn open_flow(&mut self, seed: usize) {
         let is_fullnat = |service: &abi::Service| service.flags & service_flags::FLOW_TABLE != 0;
-        let found: Vec<abi::Service> = self
-            .reachable()
-            .map(|(_, service)| *service)
-            .filter(is_fullnat)
-            .collect();
+        let found = self.reachable().map(|(_, id, service)| (id, *service));
+        let found: Vec<(u16, abi::Service)> = found.filter(|(_, service)| is_fullnat(service)).collect();
         if found.is_empty() {
             return;
         }
-        let service = found[seed % found.len()];
+        let (id, service) = found[seed % found.len()];
         let table = self.table(&service);
         let backend = table[seed / 7 % table.len()];
         if backend != NO_BACKEND {
-            self.flows.push((service.id as u16, backend));
+            self.flows.push((id, backend));
         }
     }
 
@@ -245,24 +227,18 @@ impl Maps {
 
     /// The account says what is in the maps.
     pub fn assert_as_in(&self, image: &Image) {
-        let mut services: BTreeMap<VipKey, abi::Service> = BTreeMap::new();
+        let mut vips = BTreeMap::new();
         for (vip, placed) in &image.services {
-            let service = entry::service(placed);
+            let service = entry::service(*vip, placed);
             assert_eq!(self.table(&service), placed.owners, "{vip}");
             for backend in placed.backends.values() {
                 assert_eq!(self.backends.get(&backend.id), Some(&backend.entry), "{vip}");
             }
-            services.insert(entry::vip_key(*vip), service);
-            let (id, table_base, table_size, flags) = (0, 0, 0, 0);
-            let marker = abi::Service {
-                id,
-                table_base,
-                table_size,
-                flags,
-            };
-            services.insert(entry::marker(vip.address), marker);
+            assert_eq!(self.services.get(&placed.id), Some(&service), "{vip}");
+            vips.insert(entry::vip_key(*vip), placed.id);
+            vips.insert(entry::marker(vip.address), abi::NO_SERVICE);
         }
-        assert_eq!(self.services, services);
+        assert_eq!(self.vips, vips);
         assert_eq!(self.backs, image.backs);
         assert_eq!(self.routes, image.routes);
         assert_eq!(self.egress, image.egress);

@@ -30,7 +30,6 @@ pub fn begin_anew(dataplane: &mut Dataplane, ports: Option<Vec<u16>>) -> Result<
 fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneError> {
     let tables = &mut dataplane.tables;
     let emptied = match name {
-        maps::SERVICES => empty_hash(&mut tables.services),
         maps::BACKS => empty_hash(&mut tables.backs),
         maps::SOURCES => empty_hash(&mut tables.sources),
         maps::ROUTES => {
@@ -41,12 +40,13 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
             let indices = tables.egress.indices();
             indices.and_then(|indices| indices.into_iter().try_for_each(|index| tables.egress.remove(index)))
         }
-        maps::VIPS => empty_array(&mut tables.vips),
+        maps::SERVICES => empty_array(&mut tables.services),
         maps::SOURCE_ADDRS => empty_array(&mut tables.source_addrs),
         maps::SERVICE_STATS => empty_counters(&mut tables.service_stats),
         maps::BACKEND_STATS => empty_counters(&mut tables.backend_stats),
         maps::REASONS => empty_counters(&mut tables.reasons),
-        maps::SLOTS
+        maps::VIPS
+        | maps::SLOTS
         | maps::BACKENDS
         | maps::FLOWS
         | maps::PORTS

@@ -1,0 +1,113 @@
+//! The hash table of what clients connect to (`lb_common::abi::VipBucket`), as the daemon writes it while programs read.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use lb_common::abi::{VIP_BUCKET_ENTRIES, VipBucket, VipKey, vip_first, vip_second};
+use lb_common::maps;
+
+use super::DataplaneError;
+use super::janitor::grace;
+use super::mapped::Mapped;
+
+/// The table, and which of its free places a program may still be reading.
+pub struct VipTable {
+    buckets: Mapped<VipBucket>,
+    /// Where keys were taken away since the last grace period.
+    resting: HashSet<Place>,
+}
+
+/// Bucket, and entry in it.
+type Place = (usize, usize);
+
+const WORDS: usize = 2;
+const KEY: usize = 0;
+const SERVICE: usize = 1;
+
+impl VipTable {
+    pub fn new(buckets: Mapped<VipBucket>) -> Self {
+        Self {
+            buckets,
+            resting: HashSet::new(),
+        }
+    }
+
+    /// Leads a key to a service, in one store as programs see it.
+    ///
+    /// # Errors
+    ///
+    /// Both of the key's buckets are full, which more services than the table was made for can bring about.
+    pub fn put(&mut self, key: VipKey, service: u16) -> Result<(), DataplaneError> {
+        let word = key.word();
+        if let Some(place) = self.find(word) {
+            self.word(place, SERVICE).store(service as u64, Ordering::Release);
+            return Ok(());
+        }
+        let Some(place) = self.free(word) else {
+            return Err(DataplaneError::Map {
+                name: maps::VIPS.into(),
+                reason: "no place is left for another address; raise node.limits.services".into(),
+            });
+        };
+        if self.resting.contains(&place) {
+            // Who found the old key there has read its service by then.
+            grace();
+            self.resting.clear();
+        }
+        self.word(place, SERVICE).store(service as u64, Ordering::Release);
+        self.word(place, KEY).store(word, Ordering::Release);
+        Ok(())
+    }
+
+    /// Nothing is found by this key any more.
+    pub fn remove(&mut self, key: VipKey) {
+        if let Some(place) = self.find(key.word()) {
+            self.word(place, KEY).store(0, Ordering::Release);
+            self.resting.insert(place);
+        }
+    }
+
+    /// Every key with its service.
+    pub fn entries(&self) -> Vec<(VipKey, u16)> {
+        let places = (0..self.buckets.len()).flat_map(places);
+        let entry = |place| (self.load(place, KEY), self.load(place, SERVICE));
+        let taken = places.map(entry).filter(|(key, _)| *key != 0);
+        taken
+            .map(|(key, service)| (VipKey::from_word(key), service as u16))
+            .collect()
+    }
+
+    fn word(&self, (bucket, entry): Place, word: usize) -> &std::sync::atomic::AtomicU64 {
+        self.buckets.word(bucket, entry * WORDS + word)
+    }
+
+    fn load(&self, place: Place, word: usize) -> u64 {
+        self.word(place, word).load(Ordering::Acquire)
+    }
+
+    fn candidates(&self, key: u64) -> [usize; 2] {
+        let buckets = self.buckets.len() as u32;
+        [vip_first(key, buckets), vip_second(key, buckets)].map(|bucket| bucket as usize)
+    }
+
+    fn find(&self, key: u64) -> Option<Place> {
+        let mut places = self.candidates(key).into_iter().flat_map(places);
+        places.find(|place| self.load(*place, KEY) == key)
+    }
+
+    /// A free place in the bucket with more room, one that has rested rather than one that has not.
+    fn free(&self, key: u64) -> Option<Place> {
+        let free = |bucket| places(bucket).filter(|place| self.load(*place, KEY) == 0);
+        let [first, second] = self.candidates(key);
+        let bucket = if free(second).count() > free(first).count() {
+            second
+        } else {
+            first
+        };
+        free(bucket).min_by_key(|place| self.resting.contains(place))
+    }
+}
+
+fn places(bucket: usize) -> impl Iterator<Item = Place> {
+    (0..VIP_BUCKET_ENTRIES).map(move |entry| (bucket, entry))
+}
