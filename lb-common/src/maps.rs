@@ -100,8 +100,8 @@ pub mod globals {
     pub const FLOW_BUCKETS: &str = "FLOW_BUCKETS";
     /// Number of source addresses that [`super::PORTS`] has room for, `u32`.
     pub const SOURCE_LIMIT: &str = "SOURCE_LIMIT";
-    /// Number of buckets in [`super::VIPS`], a power of two, `u32`.
-    pub const VIP_BUCKETS: &str = "VIP_BUCKETS";
+    /// Number of buckets in [`super::VIPS`], a power of two, less 1, `u32`.
+    pub const VIP_MASK: &str = "VIP_MASK";
     /// `decap`: 1 if only the prefixes of [`super::DECAP_FROM`] may send, `u32`.
     pub const FROM_LISTED: &str = "FROM_LISTED";
 }

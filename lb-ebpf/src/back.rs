@@ -19,7 +19,7 @@ use crate::{
     flow_table,
     maps::{BACKENDS, BACKS, ROUTES, SERVICES, SOURCE_ADDRS, SOURCES},
     packet::Window,
-    parse::{self, Packet},
+    parse::{self, Addresses, Packet},
     ports::{self, Holder},
     rewrite::{self, Ends},
     send, service, trace,
@@ -39,11 +39,11 @@ struct Client {
 }
 
 #[inline(always)]
-pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, packet: Packet, role: u8) -> Step<Send> {
-    let held = if FLOW_TABLE { fullnat(&packet, role)? } else { None };
+pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, addresses: Addresses, role: u8) -> Step<Send> {
+    let held = if FLOW_TABLE { fullnat(&addresses, role)? } else { None };
     let client = match held {
         Some(client) => client,
-        None => nat(&packet)?,
+        None => nat(&addresses)?,
     };
     let hop = route(client.address);
     if client.holder.is_none() && hop.is_some_and(|hop| hop.egress == hop_egress::HOST) {
@@ -51,7 +51,7 @@ pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, packet:
         return exit(Reason::NoService);
     }
     trace::back(client.service, client.backend);
-    let packet = parse::whole(packet, window)?;
+    let packet = parse::whole(ctx, window, addresses)?;
     if FLOW_TABLE && let Some((holder, value)) = client.holder {
         let state = flow_table::next_state(&packet, value.state());
         let now = flow_table::clock();
@@ -75,7 +75,7 @@ pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, packet:
 
 /// The client of a packet to one of our source addresses, if a flow holds that port and the packet comes from its backend.
 #[inline(always)]
-fn fullnat(packet: &Packet, role: u8) -> Step<Option<Client>> {
+fn fullnat(packet: &Addresses, role: u8) -> Step<Option<Client>> {
     let Some(number) = source(packet.destination, role) else {
         return Ok(None);
     };
@@ -121,7 +121,7 @@ fn source(address: u32, role: u8) -> Option<u32> {
 
 /// The client of a packet that a `nat` backend sent.
 #[inline(always)]
-fn nat(packet: &Packet) -> Step<Client> {
+fn nat(packet: &Addresses) -> Step<Client> {
     if service::role(packet.source) & role::NAT == 0 {
         return exit(Reason::NoService);
     }

@@ -14,7 +14,7 @@ static FLOW_BUCKETS: u32 = 0;
 #[unsafe(no_mangle)]
 static SOURCE_LIMIT: u32 = 0;
 #[unsafe(no_mangle)]
-static VIP_BUCKETS: u32 = 1;
+static VIP_MASK: u32 = 0;
 
 /// Reads a global as the loader left it: the compiler must not know the value that it has here.
 macro_rules! global {
@@ -49,6 +49,6 @@ global!(
     source_limit, SOURCE_LIMIT, u32
 );
 global!(
-    /// Buckets of the table of services, a power of two.
-    vip_buckets, VIP_BUCKETS, u32
+    /// Buckets of the table of what clients connect to, a power of two, less 1.
+    vip_mask, VIP_MASK, u32
 );

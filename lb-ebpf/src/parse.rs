@@ -1,5 +1,7 @@
 //! Step 1: which packet is this. Facts are taken by value here, before anything moves the frame.
 
+use core::ops::Deref;
+
 use aya_ebpf::programs::XdpContext;
 use lb_common::{abi::protocol, reason::Reason};
 
@@ -13,9 +15,9 @@ use crate::{
 /// Offset of the IP header in a frame.
 pub const L3: usize = wire::ETHERNET_BYTES;
 
-/// An IPv4 packet with TCP or UDP. Addresses and ports as in the packet.
+/// Where an IPv4 packet with TCP or UDP comes from and goes to, as in the packet.
 #[derive(Clone, Copy)]
-pub struct Packet {
+pub struct Addresses {
     pub source: u32,
     pub destination: u32,
     pub source_port: u16,
@@ -24,12 +26,15 @@ pub struct Packet {
     /// Bytes of the IP header with its options, a multiple of 4, at most 60. A byte, so that the verifier knows its bound
     /// again after it was spilled to the stack.
     pub header_length: u8,
+}
+
+/// A packet that is ours. Its rest is read only now: what is read before it is known whose the packet is waits on the stack.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    pub addresses: Addresses,
     /// Bytes from the IP header on, as the header says.
     pub total_length: u32,
     pub tos: u8,
-    pub ttl: u8,
-    /// Whether more fragments follow.
-    pub more_fragments: bool,
     /// 0 unless TCP.
     pub tcp_flags: u8,
     /// Bytes of the frame.
@@ -38,13 +43,24 @@ pub struct Packet {
     pub ingress: u32,
 }
 
-impl Packet {
+impl Deref for Packet {
+    type Target = Addresses;
+
+    #[inline(always)]
+    fn deref(&self) -> &Addresses {
+        &self.addresses
+    }
+}
+
+impl Addresses {
     /// Offset of the TCP or UDP header in the frame.
     #[inline(always)]
     pub fn l4(&self) -> usize {
         L3 + self.header_length as usize
     }
+}
 
+impl Packet {
     /// The first packet of a connection.
     #[inline(always)]
     pub fn is_syn(&self) -> bool {
@@ -54,7 +70,7 @@ impl Packet {
 
 /// Reads addresses and ports. What has none to read is somebody else's, unless it goes to an address that a service has.
 #[inline(always)]
-pub fn addresses(ctx: &XdpContext, window: &Window) -> Step<Packet> {
+pub fn addresses(window: &Window) -> Step<Addresses> {
     let Some(ethernet) = window.at::<Ethernet>(0) else {
         return exit(Reason::NotIpv4);
     };
@@ -86,21 +102,13 @@ pub fn addresses(ctx: &XdpContext, window: &Window) -> Step<Packet> {
     };
     // SAFETY: checked to lie in the frame.
     let ports = unsafe { &*ports };
-    Ok(Packet {
+    Ok(Addresses {
         source: ip.source,
         destination,
         source_port: ports.source,
         destination_port: ports.destination,
         protocol: ip.protocol,
         header_length,
-        total_length: u16::from_be(ip.total_length) as u32,
-        tos: ip.tos,
-        ttl: ip.ttl,
-        more_fragments: ip.fragment & wire::MORE_FRAGMENTS != 0,
-        tcp_flags: 0,
-        frame_length: window.length(),
-        // SAFETY: the context is the one the kernel gave.
-        ingress: unsafe { (*ctx.ctx).ingress_ifindex },
     })
 }
 
@@ -110,49 +118,67 @@ fn unreadable<T>(destination: u32, ours: Reason, other: Reason) -> Step<T> {
     exit(if service::has_address(destination) { ours } else { other })
 }
 
-/// Checks the rest of a packet that is ours, and reads the TCP flags.
+/// Reads the rest of a packet that is ours, and checks it.
 #[inline(always)]
-pub fn whole(packet: Packet, window: &Window) -> Step<Packet> {
-    if packet.more_fragments {
+pub fn whole(ctx: &XdpContext, window: &Window, addresses: Addresses) -> Step<Packet> {
+    let Some(ip) = window.at::<Ipv4>(L3) else {
+        return exit(Reason::Internal);
+    };
+    // SAFETY: checked to lie in the frame.
+    let ip = unsafe { &*ip };
+    if ip.fragment & wire::MORE_FRAGMENTS != 0 {
         return exit(Reason::Fragment);
     }
-    if packet.total_length as usize + L3 > packet.frame_length {
+    let total_length = u16::from_be(ip.total_length) as u32;
+    let frame_length = window.length();
+    if total_length as usize + L3 > frame_length {
         return exit(Reason::BadLength);
     }
-    if packet.ttl <= 1 {
+    if ip.ttl <= 1 {
         return exit(Reason::TtlExpired);
     }
-    if packet.protocol == protocol::TCP {
-        tcp(packet, window)
+    let tcp_flags = if addresses.protocol == protocol::TCP {
+        tcp(window, &addresses, total_length)?
     } else {
-        udp(packet, window)
-    }
+        udp(window, &addresses, total_length)?;
+        0
+    };
+    Ok(Packet {
+        addresses,
+        total_length,
+        tos: ip.tos,
+        tcp_flags,
+        frame_length,
+        // SAFETY: the context is the one the kernel gave.
+        ingress: unsafe { (*ctx.ctx).ingress_ifindex },
+    })
 }
 
+/// Checks the TCP header's length, and gives its flags.
 #[inline(always)]
-fn tcp(mut packet: Packet, window: &Window) -> Step<Packet> {
-    let Some(tcp) = window.at::<Tcp>(packet.l4()) else {
+fn tcp(window: &Window, addresses: &Addresses, total_length: u32) -> Step<u8> {
+    let Some(tcp) = window.at::<Tcp>(addresses.l4()) else {
         return exit(Reason::ShortHeader);
     };
     // SAFETY: checked to lie in the frame.
     let (offset, flags) = unsafe { ((*tcp).offset, (*tcp).flags) };
     let bytes = (offset >> 4) as u32 * 4;
-    if bytes < wire::TCP_BYTES as u32 || packet.header_length as u32 + bytes > packet.total_length {
+    if bytes < wire::TCP_BYTES as u32 || addresses.header_length as u32 + bytes > total_length {
         return exit(Reason::BadLength);
     }
-    packet.tcp_flags = flags;
-    Ok(packet)
+    Ok(flags)
 }
 
+/// Checks the UDP header's length.
 #[inline(always)]
-fn udp(packet: Packet, window: &Window) -> Step<Packet> {
-    let Some(udp) = window.at::<Udp>(packet.l4()) else {
+fn udp(window: &Window, addresses: &Addresses, total_length: u32) -> Step<()> {
+    let Some(udp) = window.at::<Udp>(addresses.l4()) else {
         return exit(Reason::ShortHeader);
     };
     // SAFETY: checked to lie in the frame.
     let bytes = u16::from_be(unsafe { (*udp).length }) as u32;
-    if bytes < wire::UDP_BYTES as u32 || packet.header_length as u32 + bytes > packet.total_length {
+    if bytes < wire::UDP_BYTES as u32 || addresses.header_length as u32 + bytes > total_length {
         return exit(Reason::BadLength);
     }
-    Ok(packet)
+    Ok(())
 }

@@ -12,7 +12,7 @@ use crate::{
     exit::{Send, Step, exit},
     maps::{ROLES, SERVICES, VIPS},
     packet::Window,
-    parse::{self, Packet},
+    parse::{self, Addresses},
     rewrite, select, send, trace,
 };
 
@@ -21,18 +21,18 @@ use crate::{
 #[inline(always)]
 pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext) -> Step<Send> {
     let window = Window::of(ctx);
-    let packet = parse::addresses(ctx, &window)?;
-    let role = role(packet.destination);
-    let found = if role & role::VIP != 0 { find(&packet) } else { None };
+    let addresses = parse::addresses(&window)?;
+    let role = role(addresses.destination);
+    let found = if role & role::VIP != 0 { find(&addresses) } else { None };
     let Some(id) = found else {
-        return back::handle::<FLOW_TABLE>(ctx, &window, packet, role);
+        return back::handle::<FLOW_TABLE>(ctx, &window, addresses, role);
     };
     let Some(service) = SERVICES.get(id) else {
         return exit(Reason::Internal);
     };
     let found = Found { id, service };
     trace::service(id);
-    let packet = parse::whole(packet, &window)?;
+    let packet = parse::whole(ctx, &window, addresses)?;
     let target = select::select::<FLOW_TABLE>(&packet, found)?;
     trace::backend(target.id);
     let way = send::way(&packet, target.backend.egress)?;
@@ -57,8 +57,8 @@ pub fn role(address: u32) -> u8 {
 
 /// The number of the service that a packet is for.
 #[inline(always)]
-fn find(packet: &Packet) -> Option<u32> {
-    lookup(packet.destination, packet.destination_port, packet.protocol)
+fn find(addresses: &Addresses) -> Option<u32> {
+    lookup(addresses.destination, addresses.destination_port, addresses.protocol)
 }
 
 /// Whether some service has this address.
@@ -75,8 +75,8 @@ fn lookup(address: u32, port: u16, protocol: u8) -> Option<u32> {
         protocol,
         reserved: 0,
     };
-    let (key, buckets) = (key.word(), config::vip_buckets());
-    in_bucket(vip_first(key, buckets), key).or_else(|| in_bucket(vip_second(key, buckets), key))
+    let (key, mask) = (key.word(), config::vip_mask());
+    in_bucket(vip_first(key, mask), key).or_else(|| in_bucket(vip_second(key, mask), key))
 }
 
 #[inline(always)]

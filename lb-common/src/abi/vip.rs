@@ -73,23 +73,23 @@ pub const fn vip_buckets(services: u32) -> u32 {
     if buckets > 1 << 31 { 1 << 31 } else { buckets as u32 }
 }
 
-/// Where a key is looked for first: number of a bucket, of `buckets`, a power of two.
+/// Where a key is looked for first: number of a bucket. `mask`: how many there are, less 1.
 #[inline(always)]
-pub const fn vip_first(key: u64, buckets: u32) -> u32 {
+pub const fn vip_first(key: u64, mask: u32) -> u32 {
     // 2^64 divided by the golden ratio (Knuth, "The Art of Computer Programming", volume 3, section 6.4): keys in a row, which
     // addresses and ports of services mostly are, come out evenly spread in the high bits.
-    place(key, 0x9e37_79b9_7f4a_7c15, buckets)
+    place(key, 0x9e37_79b9_7f4a_7c15, mask)
 }
 
 /// Where a key is looked for next; may be the same bucket.
 #[inline(always)]
-pub const fn vip_second(key: u64, buckets: u32) -> u32 {
-    place(key ^ key >> 29, 0xbf58_476d_1ce4_e5b9, buckets)
+pub const fn vip_second(key: u64, mask: u32) -> u32 {
+    place(key ^ key >> 29, 0xbf58_476d_1ce4_e5b9, mask)
 }
 
 #[inline(always)]
-const fn place(key: u64, multiplier: u64, buckets: u32) -> u32 {
-    (key.wrapping_mul(multiplier) >> 32) as u32 & (buckets - 1)
+const fn place(key: u64, multiplier: u64, mask: u32) -> u32 {
+    (key.wrapping_mul(multiplier) >> 32) as u32 & mask
 }
 
 assert_layout! {
@@ -137,10 +137,10 @@ mod tests {
             }),
         ];
         for (name, set) in sets {
-            let buckets = vip_buckets(SERVICES);
+            let mask = vip_buckets(SERVICES) - 1;
             let mut load = [0u8; vip_buckets(SERVICES) as usize];
             let mut put = |word| {
-                let (first, second) = (vip_first(word, buckets) as usize, vip_second(word, buckets) as usize);
+                let (first, second) = (vip_first(word, mask) as usize, vip_second(word, mask) as usize);
                 let at = if load[second] < load[first] { second } else { first };
                 load[at] += 1;
                 assert!(load[at] as usize <= VIP_BUCKET_ENTRIES, "{name}");

@@ -105,6 +105,32 @@ pub fn pin_thread(thread: Option<Pid>, cpu: usize) -> std::io::Result<()> {
     }
 }
 
+/// The kernel's grace periods made short, until this is dropped: each call of `BPF_PROG_TEST_RUN` waits for some, and a round that is
+/// over sooner compares what was measured closer together.
+pub struct ShortGracePeriods {
+    before: Option<String>,
+}
+
+const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
+
+impl ShortGracePeriods {
+    /// Leaves the kernel as it is where it does not offer that, or not to us: then it only takes longer.
+    pub fn new() -> Self {
+        let before = std::fs::read_to_string(RCU_EXPEDITED).ok();
+        let before = before.filter(|_| std::fs::write(RCU_EXPEDITED, "1").is_ok());
+        Self { before }
+    }
+}
+
+impl Drop for ShortGracePeriods {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // What was written to once can be written to again.
+            let _ = std::fs::write(RCU_EXPEDITED, before.trim());
+        }
+    }
+}
+
 /// The last CPU: interrupts and everybody else's work prefer the first.
 pub fn last_cpu() -> usize {
     std::thread::available_parallelism().map_or(0, |cpus| cpus.get() - 1)

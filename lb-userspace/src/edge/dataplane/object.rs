@@ -76,7 +76,7 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
         egress::pin(&path, maps::default_limits::EGRESS)?;
     }
     let buckets = buckets(load.limits.flows);
-    let vip_buckets = vip_buckets(load.limits.services);
+    let vip_mask = vip_buckets(load.limits.services) - 1;
     let mut loader = EbpfLoader::new();
     loader
         .override_global(globals::FEATURES, &load.features, true)
@@ -84,7 +84,7 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
         .override_global(globals::FLOW_SEED, &load.meta.flow_seed, true)
         .override_global(globals::FLOW_BUCKETS, &buckets, true)
         .override_global(globals::SOURCE_LIMIT, &load.limits.sources, true)
-        .override_global(globals::VIP_BUCKETS, &vip_buckets, true);
+        .override_global(globals::VIP_MASK, &vip_mask, true);
     for (name, entries) in entries(&load.limits) {
         loader.map_max_entries(name, entries);
     }

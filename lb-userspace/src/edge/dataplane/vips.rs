@@ -86,8 +86,8 @@ impl VipTable {
     }
 
     fn candidates(&self, key: u64) -> [usize; 2] {
-        let buckets = self.buckets.len() as u32;
-        [vip_first(key, buckets), vip_second(key, buckets)].map(|bucket| bucket as usize)
+        let mask = self.buckets.len() as u32 - 1;
+        [vip_first(key, mask), vip_second(key, mask)].map(|bucket| bucket as usize)
     }
 
     fn find(&self, key: u64) -> Option<Place> {

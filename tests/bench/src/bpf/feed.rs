@@ -18,6 +18,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("LB_BENCH_OBJECT
 const COUNT_WORD: usize = FRONT_WORDS;
 /// Runs that are timed to know what a call costs besides.
 const CALL_RUNS: u32 = 2;
+/// Calls in which packets are timed. The shortest counts: whatever else the machine does only ever adds.
+const CALLS: u32 = 4;
 
 /// What comes to the program under test.
 #[derive(Clone, Debug)]
@@ -106,13 +108,17 @@ impl Fed {
         self.call(traffic, packets).map(|_| ())
     }
 
-    /// Runs that many packets and takes the time.
+    /// Runs that many packets, in a few calls, and takes the time of the shortest.
     pub fn time(&mut self, traffic: &Traffic, packets: u32) -> Result<Timed> {
         self.set(traffic)?;
-        let call = self.call(traffic, CALL_RUNS)?;
-        let whole = self.call(traffic, packets + CALL_RUNS)?;
+        let runs = packets.div_ceil(CALLS);
+        let (mut call, mut whole) = (Duration::MAX, Duration::MAX);
+        for _ in 0..CALLS {
+            call = call.min(self.call(traffic, CALL_RUNS)?);
+            whole = whole.min(self.call(traffic, runs + CALL_RUNS)?);
+        }
         Ok(Timed {
-            runs: packets,
+            runs,
             time: whole.saturating_sub(call),
         })
     }

@@ -25,7 +25,7 @@ use clap::Args;
 
 use crate::Extent;
 use crate::all::Headline;
-use crate::measure::{last_cpu, pin};
+use crate::measure::{ShortGracePeriods, last_cpu, pin};
 use crate::report::Section;
 use against::{OBJECT_VARIABLE, Rivals, Room};
 use rounds::{Bench, PROOF};
@@ -139,6 +139,7 @@ pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
     let scenarios: Vec<Scenario> = scenario::all().into_iter().filter(wanted).collect();
     let cpu = last_cpu();
     pin(cpu)?;
+    let _short = ShortGracePeriods::new();
     let room = Room {
         connections: extents.connections,
         open: extents.most_flows(),
