@@ -21,14 +21,18 @@ pub fn forward(service: u32, backend: u32, bytes: usize, new_flow: bool) {
         let counters = unsafe { &mut *counters };
         counters.packets += 1;
         counters.bytes += bytes as u64;
-        counters.new_flows += new_flow as u64;
+        if new_flow {
+            counters.new_flows += 1;
+        }
     }
     if let Some(counters) = BACKEND_STATS.get_ptr_mut(backend) {
         // SAFETY: this CPU's counters; nobody else writes to them.
         let counters = unsafe { &mut *counters };
         counters.packets += 1;
         counters.bytes += bytes as u64;
-        counters.new_flows += new_flow as u64;
+        if new_flow {
+            counters.new_flows += 1;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
 
-use crate::wire::{self, Ethernet, Ipv4, Ports, Tcp, Udp};
+use crate::wire::{self, Ethernet, Front, Ipv4, Ports, Tcp, Udp};
 
 /// A header that may be read at any offset of a frame, and its bytes there.
 ///
@@ -20,6 +20,10 @@ unsafe impl Wire for Ethernet {
 // SAFETY: plain integers without padding.
 unsafe impl Wire for Ipv4 {
     const BYTES: usize = size_of::<Ipv4>();
+}
+// SAFETY: bytes.
+unsafe impl Wire for Front {
+    const BYTES: usize = size_of::<Front>();
 }
 // SAFETY: plain integers without padding.
 unsafe impl Wire for Ports {

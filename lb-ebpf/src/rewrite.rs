@@ -13,7 +13,7 @@ use crate::{
     packet::{self, Window},
     parse::{L3, Packet},
     select::{Source, Target},
-    wire::{self, Ethernet, Ipv4, Ports, Tcp, Udp},
+    wire::{self, Ethernet, Front, Ipv4, Ports, Tcp, Udp},
 };
 
 /// New addresses and ports, as in the packet.
@@ -174,19 +174,20 @@ fn encapsulate(ctx: &XdpContext, window: &Window, packet: &Packet, target: &Targ
         return exit(Reason::NoHeadroom);
     };
     let backend = target.backend;
-    let Some(ethernet) = window.at::<Ethernet>(0) else {
-        return exit(Reason::Internal);
-    };
-    let Some(ip) = window.at::<Ipv4>(L3) else {
+    let Some(front) = window.at::<Front>(0) else {
         return exit(Reason::Internal);
     };
     let total_length = ((packet.total_length + wire::IPV4_BYTES as u32) as u16).to_be();
     let first = u16::from_ne_bytes([encap::VERSION_IHL, packet.tos]);
-    self::ethernet(&window, &backend.ethernet)?;
-    // SAFETY: checked to lie in the frame; only this run has the frame.
-    unsafe { (*ethernet).ethertype = wire::ETHERTYPE_IPV4 };
+    // SAFETY: both lie in what was checked.
+    let (ethernet, ip) = unsafe { (front.cast::<Ethernet>(), front.byte_add(L3).cast::<Ipv4>()) };
+    let (to, mixed, from) = (backend.ethernet[0], backend.ethernet[1], backend.ethernet[2]);
     // SAFETY: checked to lie in the frame; only this run has the frame.
     unsafe {
+        (*ethernet).macs[0] = to;
+        (*ethernet).macs[1] = mixed;
+        (*ethernet).macs[2] = from;
+        (*ethernet).ethertype = wire::ETHERTYPE_IPV4;
         *ip = Ipv4 {
             version_ihl: encap::VERSION_IHL,
             tos: packet.tos,

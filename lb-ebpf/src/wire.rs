@@ -33,6 +33,10 @@ pub struct Ipv4 {
     pub destination: u32,
 }
 
+/// The bytes of an [`Ethernet`] header and an [`Ipv4`] header behind it, to be checked at once.
+#[repr(C)]
+pub struct Front(pub [u8; ETHERNET_BYTES + IPV4_BYTES]);
+
 /// Bytes of [`Ipv4`].
 pub const IPV4_BYTES: usize = 20;
 /// The flag *more fragments* in [`Ipv4::fragment`].
