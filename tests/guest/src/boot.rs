@@ -12,13 +12,16 @@ use rustix::mount::MountFlags;
 use rustix::system::RebootCommand;
 
 /// Type and place of each file system.
-const FILE_SYSTEMS: [(&str, &str); 6] = [
+const FILE_SYSTEMS: [(&str, &str); 7] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
     ("tmpfs", "/tmp"),
     ("tmpfs", "/run"),
     ("bpf", lb_lab::bpffs::MOUNT_POINT),
+    // Hides the kernel's descriptions of its types: the loader of BPF objects reads all of them at every start, though none of
+    // ours has a use for them, and emulated that takes longer than the verifier.
+    ("tmpfs", "/sys/kernel/btf"),
 ];
 
 /// Whether this is the first process, and of a kernel that the host has started for us: what it does not know of its command

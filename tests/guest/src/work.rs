@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use lb_guest::places;
 use lb_guest::plan::{Step, THREADS};
 use lb_guest::said::Said;
+use lb_lab::amount;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 use crate::bench;
@@ -75,6 +76,10 @@ fn test(binary: &str, names: &[String], report: &mut Report) -> Result<bool> {
     let mut test = program(binary);
     test.arg("--exact").args(names);
     test.arg("--test-threads").arg(THREADS.to_string());
+    // How long each took is something that libtest says only where it is told that it may be unstable.
+    test.args(["-Zunstable-options", "--report-time"])
+        .env("RUSTC_BOOTSTRAP", "1");
+    test.env(amount::SMALL, "1");
     test.stdout(report.as_output()?);
     let child = test.spawn().with_context(|| format!("running {binary}"))?;
     let status = wait_for(&child)?;

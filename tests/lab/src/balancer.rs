@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::amount;
 use crate::netns::Netns;
 use crate::process::Process;
 use crate::program;
@@ -20,6 +21,9 @@ const DAEMON_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the daemon starts with, if the caller has no configuration of its own.
 const CONFIG: &str = "version = 1\n\n[node]\nname = \"balancer\"\n";
+
+/// Maps that are smaller than usual, for machines on which making and sweeping usual ones takes seconds.
+const SMALL_LIMITS: &str = "limits = { services = 64, backends = 256, slots = 131072, flows = 16384, sources = 2 }\n";
 
 /// The host that balances.
 pub struct Balancer {
@@ -93,7 +97,7 @@ impl Balancer {
 
     /// Starts the daemon with a configuration that says next to nothing, attached to all interfaces.
     pub fn start(&mut self) -> Result<()> {
-        self.start_with(CONFIG)
+        self.start_with(&[CONFIG, amount("", SMALL_LIMITS)].concat())
     }
 
     /// Starts the daemon with a configuration, attached to all interfaces, and waits until its socket answers.

@@ -23,9 +23,10 @@
 //! - [`client`], [`server`], [`balancer`]: what runs on them; [`pattern`] is the content that is sent about
 //! - [`scratch`]: the files of a lab, and clearing away what is left of others
 //! - [`interrupt`]: ending in good order when a signal asks for it
-//! - [`mod@skip`]: tests that cannot run here
+//! - [`mod@skip`]: tests that cannot run here; [`mod@amount`]: those that do less here
 //! - [`bpffs`], [`program`]: what a lab needs of the machine
 
+pub mod amount;
 pub mod balancer;
 pub mod bpffs;
 pub mod client;
@@ -42,6 +43,7 @@ pub mod server;
 mod skip;
 mod wait;
 
+pub use amount::amount;
 pub use balancer::{Balancer, CliOutput};
 pub use client::{Client, Load, LoadReport};
 pub use lab::{Lab, Plan};

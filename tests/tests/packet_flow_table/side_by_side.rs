@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lb_common::reason::Reason;
+use lb_lab::amount;
 use lb_tests::needs_flow_table;
 use lb_tests::packet::places::client;
 use lb_tests::packet::{Frame, Setup};
@@ -17,7 +18,10 @@ use super::{Swept, Way, tcp, way};
 
 const CPUS: usize = 2;
 /// In each, both CPUs begin one flow together, and each one of its own.
-const ROUNDS: u16 = 2000;
+fn rounds() -> u16 {
+    amount(2000, 300)
+}
+
 /// Of four flows one lives on, the others are closed at the end of their round.
 const LIVE_ON: u16 = 4;
 
@@ -149,7 +153,7 @@ fn run(swept: &mut Swept, cpus: &[usize]) -> Living {
                 let (gate, place) = (&gate, cpus[number]);
                 scope.spawn(move || {
                     pin_to(place);
-                    (0..ROUNDS).for_each(|round| cpu.round(number, round, gate));
+                    (0..rounds()).for_each(|round| cpu.round(number, round, gate));
                 })
             })
             .collect();
@@ -190,7 +194,7 @@ fn keep_their_ports(flows: u32, expected: &[Reason]) {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // Make, set up.
     let mut setup = Setup {
-        ports: (20000..26000).collect(),
+        ports: (20_000..20_000 + 3 * rounds()).collect(),
         trace: false,
         ..Setup::default()
     };
@@ -213,7 +217,7 @@ fn keep_their_ports(flows: u32, expected: &[Reason]) {
     for (from, known) in &living.ways {
         assert_eq!(swept.way(&tcp(*from).ack()), Some(*known), "flow {from}");
     }
-    let expected = usize::from(ROUNDS / LIVE_ON) * 3;
+    let expected = usize::from(rounds() / LIVE_ON) * 3;
     println!(
         "{} of {expected} flows live on; {:?}",
         living.ways.len(),

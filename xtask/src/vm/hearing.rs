@@ -22,6 +22,8 @@ pub struct Hearing {
     pub tally: Tally,
     /// What libtest shows of tests that failed.
     pub failures: String,
+    /// How many seconds a test took, beside the others that ran at the same time.
+    times: Vec<(String, f64)>,
     binary: Option<Running>,
 }
 
@@ -70,6 +72,9 @@ impl Hearing {
             return;
         }
         if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+            let (outcome, seconds) = with_seconds(outcome);
+            let full = format!("{}::{name}", running.name);
+            self.times.extend(seconds.map(|seconds| (full, seconds)));
             running.reported.insert(name.to_owned());
             if outcome == "ok" {
                 running.passed.insert(name.to_owned());
@@ -85,6 +90,14 @@ impl Hearing {
             self.failures.push_str(line);
             self.failures.push('\n');
         }
+    }
+
+    /// The tests that took longest, longest first.
+    pub fn slowest(&self, count: usize) -> Vec<&(String, f64)> {
+        let mut slowest: Vec<_> = self.times.iter().collect();
+        slowest.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        slowest.truncate(count);
+        slowest
     }
 
     /// Takes in how the machine ended: what was planned and not finished has failed, and what was not begun is skipped.
@@ -133,6 +146,15 @@ impl Hearing {
     }
 }
 
+/// What libtest says of a test, in `ok <1.234s>` with how many seconds it took.
+fn with_seconds(outcome: &str) -> (&str, Option<f64>) {
+    let parts = outcome.strip_suffix("s>").and_then(|rest| rest.split_once(" <"));
+    match parts.map(|(outcome, seconds)| (outcome, seconds.parse())) {
+        Some((outcome, Ok(seconds))) => (outcome, Some(seconds)),
+        _ => (outcome, None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,8 +190,8 @@ mod tests {
         "@guest\tloads\tl2",
         "@guest\ttests\tpacket",
         "running 2 tests",
-        "test a ... ok",
-        "test b ... FAILED",
+        "test a ... ok <0.250s>",
+        "test b ... FAILED <12.500s>",
         "",
         "failures:",
         "",
@@ -189,6 +211,7 @@ mod tests {
         assert_eq!(hearing.tally.closing_line(), "0 passed, 1 failed, 1 skipped");
         assert_eq!(hearing.tally.failed, ["packet::b"]);
         assert!(hearing.failures.contains("thread panicked"), "{}", hearing.failures);
+        assert_eq!(hearing.slowest(1), [&("packet::b".to_owned(), 12.5)]);
         assert_eq!(hearing.booted, Some(("6.1.0".into(), 2.0)));
     }
 

@@ -25,6 +25,9 @@ const MODULES: &[&str] = &["veth", "bridge"];
 /// How many lines of the kernel's messages are shown when a guest did not end well.
 const LAST_WORDS: usize = 30;
 
+/// How many of the slowest tests are named.
+const SLOWEST: usize = 5;
+
 /// What is the same for every kernel.
 struct Run {
     guests: Guests,
@@ -185,6 +188,11 @@ impl Outcome {
         for name in &hearing.tally.failed {
             println!("failed on {}: {name}", self.series.name);
         }
+        let slowest = hearing.slowest(SLOWEST).into_iter();
+        let slowest: Vec<String> = slowest
+            .map(|(name, seconds)| format!("{name} {seconds:.1} s"))
+            .collect();
+        println!("slowest on {}: {}", self.series.name, slowest.join(", "));
         let complaints = ran.complaints(self.series);
         for complaint in &complaints {
             println!("kernel {release}: {complaint}");
