@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use lb_guest::places;
-use lb_guest::plan::{Step, THREADS};
+use lb_guest::plan::{self, Step};
 use lb_guest::said::Said;
 use lb_lab::amount;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
@@ -75,7 +75,7 @@ fn test(binary: &str, names: &[String], report: &mut Report) -> Result<bool> {
     std::fs::write(places::SKIPPED, "")?;
     let mut test = program(binary);
     test.arg("--exact").args(names);
-    test.arg("--test-threads").arg(THREADS.to_string());
+    test.arg("--test-threads").arg(plan::threads(binary).to_string());
     // How long each took is something that libtest says only where it is told that it may be unstable.
     test.args(["-Zunstable-options", "--report-time"])
         .env("RUSTC_BOOTSTRAP", "1");

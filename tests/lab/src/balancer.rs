@@ -23,7 +23,7 @@ const DAEMON_LIMIT: Duration = Duration::from_secs(20);
 const CONFIG: &str = "version = 1\n\n[node]\nname = \"balancer\"\n";
 
 /// Maps that are smaller than usual, for machines on which making and sweeping usual ones takes seconds.
-const SMALL_LIMITS: &str = "limits = { services = 64, backends = 256, slots = 131072, flows = 16384, sources = 2 }\n";
+const SMALL_LIMITS: &str = "limits = { services = 64, backends = 256, slots = 262148, flows = 16384, sources = 2 }\n";
 
 /// The host that balances.
 pub struct Balancer {

@@ -22,6 +22,8 @@ const MANY_PACKETS: &str =
 const SAME_PATH: &str =
     "seconds for every kernel, and each of the four modes serves clients in another test that runs here";
 const OF_PACKETS: &str = "what packets of this kind become is in packet_modes and packet_reasons, which run here";
+const BOOKKEEPING: &str =
+    "about what the daemon makes of the maps, which is the same on every kernel; another test here does the same calls";
 const OF_FILES: &str = "about files and arguments; the same program runs packets in other tests here";
 
 const LEFT_OUT: &[LeftOut] = &[
@@ -33,9 +35,13 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_modes", "what_is_for_the_balancer_itself", OF_PACKETS),
     left_out("net_refused", "", SLOW),
     left_out("net_routes", "", SLOW),
+    left_out("packet_adopt", "account::a_backend_that_came_back", BOOKKEEPING),
+    left_out("packet_adopt", "account::what_", BOOKKEEPING),
     left_out("packet_adopt", "pins::a_start_that_was_cut_short", SLOW),
     left_out("packet_failover", "", SLOW),
+    left_out("packet_flow_table", "collected::each_state_has_its_time", BOOKKEEPING),
     left_out("packet_flow_table", "collected::the_queue_wraps", MANY_PACKETS),
+    left_out("packet_flow_table", "full::a_full_table", MANY_PACKETS),
     left_out(
         "packet_flow_table",
         "side_by_side::flows_keep_their_ports_in_a_crowded_table",
@@ -53,6 +59,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("packet_replay", "options::without_a_source", OF_FILES),
     left_out("packet_replay", "options::without_json", OF_FILES),
     left_out("packet_replay", "sequence", OF_FILES),
+    left_out("packet_roles", "a_daemon_that_adopts_maps", BOOKKEEPING),
     left_out("packet_shares", "", MANY_PACKETS),
 ];
 

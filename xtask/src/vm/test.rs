@@ -59,7 +59,8 @@ struct Ran {
 pub fn run(kernels: Vec<Found>, lb: &Path, filter: Option<&str>) -> Result<bool> {
     let binaries = shell::step("building the tests", || choice::binaries(filter))?;
     let guests = shell::step("the guests' file system", || Guests::new(&root_of(lb, &binaries)?))?;
-    let there = kernels.iter().find_map(|(_, kernel)| kernel.as_ref().ok());
+    // The newest: on a processor that cannot run guests, QEMU notices at once what older kernels hang in silently.
+    let there = kernels.iter().rev().find_map(|(_, kernel)| kernel.as_ref().ok());
     let processor = match there {
         Some(kernel) if guests.can_use_kvm(kernel)? => Processor::Kvm,
         Some(_) | None => Processor::Emulated,
