@@ -12,8 +12,8 @@ pub enum Command {
     ProgramLoad = 5,
 }
 
-/// Runs a command. Before Linux 5.11 maps and programs count as locked memory, and a limit of that looks like a lack of
-/// permission: it is lifted, and the command tried again.
+/// Runs a command. Before Linux 5.11 maps and programs count as locked memory, of all that run as the same user, and a limit of that
+/// looks like a lack of permission, or in a devmap like a bad argument: it is lifted, and the command tried again.
 ///
 /// # Safety
 ///
@@ -22,7 +22,7 @@ pub unsafe fn bpf<T>(command: Command, attributes: &T) -> io::Result<OwnedFd> {
     // SAFETY: the caller's.
     let run = || unsafe { once(command, attributes) };
     let refused = match run() {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => error,
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EINVAL)) => error,
         result => return result,
     };
     let unlimited = Rlimit {
