@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn no_bucket_overflows() {
         const SERVICES: u32 = 4096;
-        let sets: [(&str, fn(u32) -> VipKey); 5] = [
+        type Set = fn(u32) -> VipKey;
+        let sets: [(&str, Set); 5] = [
             ("addresses in a row", |n| key((0x0a00_0000 + n).to_be_bytes(), 80, 6)),
             ("ports in a row", |n| key([192, 0, 2, 1], n as u16 + 1, 6)),
             ("every 256th address", |n| {
