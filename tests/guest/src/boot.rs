@@ -12,11 +12,10 @@ use rustix::mount::MountFlags;
 use rustix::system::RebootCommand;
 
 /// Type and place of each file system.
-const FILE_SYSTEMS: [(&str, &str); 7] = [
+const FILE_SYSTEMS: [(&str, &str); 6] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
-    ("tmpfs", "/tmp"),
     ("tmpfs", "/run"),
     ("bpf", lb_lab::bpffs::MOUNT_POINT),
     // Hides the kernel's descriptions of its types: the loader of BPF objects reads all of them at every start, though none of
@@ -37,6 +36,8 @@ pub fn mount() -> Result<()> {
         let mounted = rustix::mount::mount(kind, place, kind, MountFlags::empty(), None);
         mounted.with_context(|| format!("mounting {place}"))?;
     }
+    // Nothing is mounted there: the guest's root is memory, too, and holds the fixtures under the path of the tests' tree, wherever that is.
+    std::fs::create_dir_all("/tmp")?;
     Ok(())
 }
 

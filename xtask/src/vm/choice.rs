@@ -17,6 +17,7 @@ struct LeftOut {
 }
 
 const SLOW: &str = "minutes under emulation, and what the kernel does in it is in other tests that run here";
+const FULL_SPEED: &str = "two threads race within microseconds, which needs two CPUs at full speed";
 const MANY_PACKETS: &str =
     "too many packets for an emulated machine, and the kernel treats each as it treats those of other tests";
 const SAME_PATH: &str =
@@ -46,6 +47,11 @@ const LEFT_OUT: &[LeftOut] = &[
         "packet_flow_table",
         "side_by_side::flows_keep_their_ports_in_a_crowded_table",
         MANY_PACKETS,
+    ),
+    left_out(
+        "packet_flow_table",
+        "in_the_making::a_flow_that_is_finished",
+        FULL_SPEED,
     ),
     left_out("packet_random", "", MANY_PACKETS),
     left_out("packet_replay", "captures", OF_FILES),
