@@ -2,7 +2,7 @@
 //!
 //! Names are those in the object, in the bpffs and in `bpftool map`: 15 characters at most, no dot.
 
-/// [`crate::abi::VipBucket`]s: what clients connect to → service number; array, mapped by the daemon.
+/// [`crate::abi::Bucket`]s: what clients connect to → service number; array, mapped by the daemon.
 pub const VIPS: &str = "VIPS";
 /// Service number → [`crate::abi::Service`], array.
 pub const SERVICES: &str = "SERVICES";
@@ -18,7 +18,7 @@ pub const ROUTES: &str = "ROUTES";
 pub const EGRESS: &str = "EGRESS";
 /// [`crate::abi::Bucket`]s of the flow table of `fullnat`, array, mapped by the daemon.
 pub const FLOWS: &str = "FLOWS";
-/// `source number * 65536 + port` → [`crate::abi::FlowEntry`] of the flow that holds it, array, mapped by the daemon.
+/// `source number * 65536 + port` → [`crate::abi::Entry`] of the flow that holds it, array, mapped by the daemon.
 pub const PORTS: &str = "PORTS";
 /// Rings of free ports, 65,536 places a source, array of `u32`, mapped by the daemon.
 pub const FREE_PORTS: &str = "FREE_PORTS";

@@ -14,13 +14,14 @@ use lb_common::{
 };
 
 use crate::{
+    bucket::Entry,
     count,
     exit::{Send, Step, exit},
     flow_table,
     maps::{BACKENDS, BACKS, ROUTES, SERVICES, SOURCE_ADDRS, SOURCES},
     packet::Window,
     parse::{self, Addresses, Packet},
-    ports::{self, Holder},
+    ports,
     rewrite::{self, Ends},
     send, service, trace,
 };
@@ -35,7 +36,7 @@ struct Client {
     service: u32,
     backend: u32,
     /// `fullnat`: the port's entry, whose state follows the packet.
-    holder: Option<(Holder, FlowValue)>,
+    holder: Option<(Entry, FlowValue)>,
 }
 
 #[inline(always)]

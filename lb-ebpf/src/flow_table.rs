@@ -18,6 +18,7 @@ use lb_common::{
 
 use crate::{
     atomic::Word,
+    bucket::{Entry, entry, find},
     config,
     exit::{Step, exit},
     maps::{BACKENDS, CLOCK, FLOWS, SOURCE_ADDRS},
@@ -28,13 +29,6 @@ use crate::{
     trace,
     wire::tcp_flags,
 };
-
-/// An entry of the table.
-#[derive(Clone, Copy)]
-pub struct Entry {
-    key: Word,
-    value: Word,
-}
 
 #[inline(always)]
 pub fn select(packet: &Packet, found: Found) -> Step<Target> {
@@ -67,7 +61,7 @@ impl Candidates {
 
     #[inline(always)]
     fn find(&self, key: FlowKey) -> Option<Entry> {
-        find(self.first, key).or_else(|| find(self.second, key))
+        find(self.first, key.0).or_else(|| find(self.second, key.0))
     }
 
     /// A place for a flow that has none, claimed. The choice by room lets a table that is half full refuse one flow in 50,000 where
@@ -84,24 +78,13 @@ impl Candidates {
         let Some(entry) = claim(better, key)? else {
             return exit(Reason::FlowTableFull);
         };
-        if better != worse && find(worse, key).is_some() {
+        if better != worse && find(worse, key.0).is_some() {
             // Another CPU was as fast with a packet of the same flow.
             entry.key.store(0);
             return exit(Reason::FlowBusy);
         }
         Ok(entry)
     }
-}
-
-#[inline(always)]
-fn find(bucket: *mut Bucket, key: FlowKey) -> Option<Entry> {
-    for place in 0..BUCKET_ENTRIES {
-        let entry = entry(bucket, place);
-        if entry.key.load() == key.0 {
-            return Some(entry);
-        }
-    }
-    None
 }
 
 /// Free entries of a bucket.
@@ -132,23 +115,6 @@ fn claim(bucket: *mut Bucket, key: FlowKey) -> Step<Option<Entry>> {
         }
     }
     Ok(None)
-}
-
-#[inline(always)]
-fn entry(bucket: *mut Bucket, place: usize) -> Entry {
-    // SAFETY: `place` is less than the number of entries, and the bucket was looked up by this run.
-    let entry = unsafe {
-        (&raw mut (*bucket).entries)
-            .cast::<lb_common::abi::FlowEntry>()
-            .add(place)
-    };
-    // SAFETY: both words of an entry are aligned.
-    unsafe {
-        Entry {
-            key: Word::new(&raw mut (*entry).key),
-            value: Word::new(&raw mut (*entry).value),
-        }
-    }
 }
 
 /// A packet of a flow that the table has.

@@ -12,7 +12,8 @@
 //!
 //! [`back`] is the way of a backend's packets to the client, where it leads through here. A step gives what the next one
 //! needs, or an [`exit::Exit`]; no step looks back. [`packet`] is the one place where bounds are checked, [`maps`] where maps
-//! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted.
+//! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted, [`bucket`] what the hash tables
+//! of [`service`] and [`flow_table`] are made of.
 //!
 //! `bin/balancer.rs` is all of that; `bin/stateless.rs` is the same without the flow table, for old kernels. Both declare the same
 //! maps.
@@ -25,6 +26,7 @@
 
 pub mod atomic;
 pub mod back;
+pub mod bucket;
 pub mod config;
 pub mod count;
 pub mod exit;

@@ -7,8 +7,8 @@ use aya_ebpf::{
 };
 use lb_common::{
     abi::{
-        Back, BackKey, Backend, BackendCounters, Bucket, FlowEntry, Hop, Meta, PortQueue, Service, ServiceCounters,
-        Slot, Trace, VipBucket,
+        Back, BackKey, Backend, BackendCounters, Bucket, Entry, Hop, Meta, PortQueue, Service, ServiceCounters, Slot,
+        Trace,
         role::{self, RoleLine},
     },
     reason::Reason,
@@ -17,7 +17,7 @@ use lb_common::{
 const MAPPED: usize = BPF_F_MMAPABLE as usize;
 
 #[btf_map]
-pub static VIPS: Array<VipBucket, 1, MAPPED> = Array::new();
+pub static VIPS: Array<Bucket, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static SERVICES: Array<Service, 1> = Array::new();
 #[btf_map]
@@ -33,7 +33,7 @@ pub static EGRESS: DevMapHash<1> = DevMapHash::new();
 #[btf_map]
 pub static FLOWS: Array<Bucket, 1, MAPPED> = Array::new();
 #[btf_map]
-pub static PORTS: Array<FlowEntry, 1, MAPPED> = Array::new();
+pub static PORTS: Array<Entry, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static FREE_PORTS: Array<u32, 1, MAPPED> = Array::new();
 #[btf_map]

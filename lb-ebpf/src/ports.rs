@@ -8,6 +8,7 @@ use lb_common::{
 
 use crate::{
     atomic::Word,
+    bucket::Entry,
     config,
     exit::{Step, exit},
     maps::{FREE_PORTS, PORT_QUEUES, PORTS},
@@ -19,24 +20,12 @@ const SOURCE_TRIES: u32 = 4;
 /// How often a lost race for the head of a queue is run again.
 const RACES: u32 = 16;
 
-/// The entry of a port.
-#[derive(Clone, Copy)]
-pub struct Holder {
-    pub key: Word,
-    pub value: Word,
-}
-
 /// The entry at an index of the ports' array.
 #[inline(always)]
-pub fn holder(index: u32) -> Option<Holder> {
+pub fn holder(index: u32) -> Option<Entry> {
     let entry = PORTS.get_ptr_mut(index)?;
-    // SAFETY: both words of an entry are aligned, and the entry was looked up by this run.
-    Some(unsafe {
-        Holder {
-            key: Word::new(&raw mut (*entry).key),
-            value: Word::new(&raw mut (*entry).value),
-        }
-    })
+    // SAFETY: the entry was looked up by this run.
+    Some(unsafe { Entry::new(entry) })
 }
 
 /// Takes a free port for a new flow and writes the flow into it. Gives its index.

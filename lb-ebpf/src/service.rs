@@ -2,13 +2,12 @@
 
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
-    abi::{Service, VIP_BUCKET_ENTRIES, VipEntry, VipKey, role, vip_first, vip_second},
+    abi::{Service, VipKey, role, vip_first, vip_second},
     reason::Reason,
 };
 
 use crate::{
-    atomic::Word,
-    back, config, count,
+    back, bucket, config, count,
     exit::{Send, Step, exit},
     maps::{ROLES, SERVICES, VIPS},
     packet::Window,
@@ -81,16 +80,6 @@ fn lookup(address: u32, port: u16, protocol: u8) -> Option<u32> {
 
 #[inline(always)]
 fn in_bucket(bucket: u32, key: u64) -> Option<u32> {
-    let bucket = VIPS.get_ptr_mut(bucket)?;
-    for place in 0..VIP_BUCKET_ENTRIES {
-        // SAFETY: `place` is less than the number of entries, both words of which are aligned; the bucket was looked up by this run.
-        let (held, number) = unsafe {
-            let entry = (&raw mut (*bucket).0).cast::<VipEntry>().add(place);
-            (Word::new(&raw mut (*entry).key), Word::new(&raw mut (*entry).service))
-        };
-        if held.load() == key {
-            return Some(number.load() as u32);
-        }
-    }
-    None
+    let entry = bucket::find(VIPS.get_ptr_mut(bucket)?, key)?;
+    Some(entry.value.load() as u32)
 }

@@ -1,25 +1,5 @@
 //! The flow table of `fullnat` and its ports.
 
-/// Words of the flow table of `fullnat` and of the ports: a key that is free when 0, and a value that is published when not 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(16))]
-pub struct FlowEntry {
-    /// A [`FlowKey`]; 0 is free.
-    pub key: u64,
-    /// A [`FlowValue`]; 0 while the entry is being made or being deleted.
-    pub value: u64,
-}
-
-/// Entries of a [`Bucket`].
-pub const BUCKET_ENTRIES: usize = 4;
-
-/// Candidates for one flow hash: one cache line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct Bucket {
-    pub entries: [FlowEntry; BUCKET_ENTRIES],
-}
-
 /// Who a flow is: `client address:32 | client port:16 | service:16`, the first two as in the packet. Never 0: no client has
 /// the address 0.0.0.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,8 +100,6 @@ pub struct PortQueue {
 }
 
 assert_layout! {
-    FlowEntry: 16, 16;
-    Bucket: 64, 64;
     PortQueue: 128, 64;
 }
 

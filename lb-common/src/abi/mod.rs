@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - here: services, slots, backends, the way back, counters
+//! - `bucket`: what hash tables are made of
 //! - `vip`: what clients connect to
 //! - `flows`: the flow table of `fullnat` and its ports
 //! - [`role`]: which addresses are worth looking up
@@ -23,14 +24,14 @@ macro_rules! assert_layout {
 
 pub(crate) use assert_layout;
 
+mod bucket;
 mod flows;
 pub mod role;
 mod vip;
 
-pub use flows::{
-    BUCKET_ENTRIES, Bucket, FlowEntry, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state,
-};
-pub use vip::{NO_SERVICE, VIP_BUCKET_ENTRIES, VipBucket, VipEntry, VipKey, vip_buckets, vip_first, vip_second};
+pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
+pub use flows::{FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
+pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
 pub const ABI_VERSION: u32 = 3;

@@ -1,10 +1,10 @@
 //! What clients connect to, and the hash table that finds its service.
 //!
-//! An array of buckets of one cache line, four entries each. A key may be in either of two buckets; the daemon puts it where there
+//! An array of [`super::Bucket`]s. A key may be in either of two buckets; the daemon puts it where there
 //! is more room and never moves it. It makes an entry's value before its key, and takes the key before the value is used again, so
 //! that a program that finds the key reads a number that is that key's.
 
-/// Key of [`VipBucket`]s: what a client connects to. 8 bytes.
+/// What a client connects to. 8 bytes.
 ///
 /// Port 0 with protocol 0 is the *address marker*: it says that some service uses this address, for packets whose ports
 /// cannot be read.
@@ -27,7 +27,7 @@ impl VipKey {
         self.port == 0 && self.protocol == 0
     }
 
-    /// As it lies in a [`VipEntry`]: `reserved:8 | protocol:8 | port:16 | address:32`; never 0 for an address that is not 0.
+    /// As it lies in an entry: `reserved:8 | protocol:8 | port:16 | address:32`; never 0 for an address that is not 0.
     #[inline(always)]
     pub const fn word(self) -> u64 {
         self.address as u64 | (self.port as u64) << 32 | (self.protocol as u64) << 48 | (self.reserved as u64) << 56
@@ -46,24 +46,6 @@ impl VipKey {
 
 /// Number of a service in an address marker's entry: none.
 pub const NO_SERVICE: u16 = 0;
-
-/// Entries of a [`VipBucket`].
-pub const VIP_BUCKET_ENTRIES: usize = 4;
-
-/// A key and the number of its service. 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct VipEntry {
-    /// [`VipKey::word`]; 0: free.
-    pub key: u64,
-    /// Number of the service, 16 bits.
-    pub service: u64,
-}
-
-/// One cache line of entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct VipBucket(pub [VipEntry; VIP_BUCKET_ENTRIES]);
 
 /// Buckets for so many services, each with a marker of its address: one entry in eight is taken at most, so that both of a key's
 /// buckets are never full. A power of two.
@@ -94,14 +76,13 @@ const fn place(key: u64, multiplier: u64, mask: u32) -> u32 {
 
 assert_layout! {
     VipKey: 8, 4;
-    VipEntry: 16, 8;
-    VipBucket: 64, 64;
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::BUCKET_ENTRIES;
     use super::*;
 
     fn key(address: [u8; 4], port: u16, protocol: u8) -> VipKey {
@@ -146,7 +127,7 @@ mod tests {
                 let (first, second) = (vip_first(word, mask) as usize, vip_second(word, mask) as usize);
                 let at = if load[second] < load[first] { second } else { first };
                 load[at] += 1;
-                assert!(load[at] as usize <= VIP_BUCKET_ENTRIES, "{name}");
+                assert!(load[at] as usize <= BUCKET_ENTRIES, "{name}");
             };
             // Each address has one marker.
             let words = (0..SERVICES).flat_map(|n| [set(n).word(), set(n).word() & 0xffff_ffff]);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lb_common::abi::{FlowEntry, FlowValue, flow_state};
+use lb_common::abi::{Entry, FlowValue, flow_state};
 use lb_tests::needs_flow_table;
 use lb_tests::packet::Setup;
 use lb_tests::packet::flows::flow_key;
@@ -34,7 +34,7 @@ fn a_flow_that_is_finished_meanwhile_lives() {
     swept.flows.set_value(&lent, 0);
     swept.flows.set_key(&lent, 0);
     let published = FlowValue::new(FlowValue::PUBLISHED, old.value.backend(), flow_state::EMBRYONIC, 3);
-    let holder = FlowEntry {
+    let holder = Entry {
         key: old.key.0,
         value: published.0,
     };

@@ -2,7 +2,7 @@
 //!
 //! A deletion clears the flow's value, then its key, then the port's entry, and then returns the port.
 
-use lb_common::abi::FlowEntry;
+use lb_common::abi::Entry;
 use lb_common::reason::Reason;
 use lb_tests::needs_flow_table;
 use lb_tests::packet::Setup;
@@ -33,7 +33,7 @@ fn killed_after(last: Cleared) -> Swept {
         swept.flows.set_key(&flow, 0);
     }
     if last >= Cleared::Port {
-        let nobody = FlowEntry { key: 0, value: 0 };
+        let nobody = Entry { key: 0, value: 0 };
         swept.flows.0.ports.store(flow.value.index() as usize, &nobody);
     }
     swept.janitor = Janitor::default();

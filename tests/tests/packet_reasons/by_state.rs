@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use lb_common::abi::{self, FlowEntry};
+use lb_common::abi::{self, Entry};
 use lb_common::flow;
 use lb_common::reason::Reason;
 use lb_tests::packet::flows::flow_key;
@@ -192,7 +192,7 @@ fn in_the_making(world: &mut World) {
     let key = flow_key(CLIENT, world.placed(TCP).id);
     let (first, _) = flow::bucket_pair(key.0, world.dataplane.meta().flow_seed, flows.0.flows.len() as u32);
     let mut bucket = flows.0.flows.load(first as usize);
-    bucket.entries[0] = FlowEntry { key: key.0, value: 0 };
+    bucket.entries[0] = Entry { key: key.0, value: 0 };
     flows.0.flows.store(first as usize, &bucket);
 }
 

@@ -14,10 +14,11 @@ use std::sync::atomic::Ordering;
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
 use lb_common::abi::{
-    BUCKET_ENTRIES, Backend, Bucket, FlowEntry, FlowValue, PORTS_PER_SOURCE, PortQueue, Service, backend_flags,
+    BUCKET_ENTRIES, Backend, Bucket, Entry, FlowValue, PORTS_PER_SOURCE, PortQueue, Service, backend_flags,
 };
 use lb_common::{flow, maps};
 
+use super::grace::grace;
 use super::mapped::Mapped;
 use super::tables::{duplicate, mapped};
 use super::{DataplaneError, object};
@@ -28,7 +29,7 @@ use crate::core::sweep;
 /// The maps, as the janitor sees them.
 pub struct View {
     flows: Mapped<Bucket>,
-    ports: Mapped<FlowEntry>,
+    ports: Mapped<Entry>,
     free_ports: Mapped<u32>,
     queues: Mapped<PortQueue>,
     backends: Mapped<Backend>,
@@ -371,16 +372,4 @@ enum Judgement {
     /// Looks like a leftover; the next sweep tells.
     Suspect,
     Over(Option<(u32, u32)>),
-}
-
-/// Waits until every program that is running now has ended: `membarrier(2)` with `MEMBARRIER_CMD_GLOBAL` waits for an RCU grace
-/// period, and XDP programs run inside RCU read sections.
-pub(super) fn grace() {
-    const GLOBAL: libc::c_int = 1;
-    // SAFETY: takes no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
-    if result != 0 {
-        // Refused on kernels booted with nohz_full; there a program's run, a few microseconds, is long over by then.
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
 }

@@ -5,6 +5,7 @@
 //! - `object`: the embedded objects and how they are loaded
 //! - `kernel`: what the kernel can do
 //! - `mapped`: arrays in this process's memory
+//! - `grace`: waiting for the programs that run at this moment
 //! - `egress`: the interfaces that packets are sent through
 //! - `syscall`: what aya has no words for
 //! - `tables`: the maps, typed, and the writing of a plan into them
@@ -21,6 +22,7 @@ mod adopt;
 mod bpffs;
 mod egress;
 mod error;
+mod grace;
 mod kernel;
 mod links;
 mod mapped;

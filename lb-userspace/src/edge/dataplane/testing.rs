@@ -12,7 +12,7 @@ use aya::Ebpf;
 use aya::maps::{Array, Map, MapData};
 use aya::programs::ProgramFd;
 use lb_common::abi::role::{self, RoleLine};
-use lb_common::abi::{Bucket, FlowEntry, Meta, PORTS_PER_SOURCE, PortQueue};
+use lb_common::abi::{Bucket, Entry, Meta, PORTS_PER_SOURCE, PortQueue};
 use lb_common::maps;
 
 mod anew;
@@ -26,7 +26,7 @@ pub use anew::begin_anew;
 /// The flow table, the ports and the clock, word by word.
 pub struct Hands {
     pub flows: Mapped<Bucket>,
-    pub ports: Mapped<FlowEntry>,
+    pub ports: Mapped<Entry>,
     pub free_ports: Mapped<u32>,
     pub queues: Mapped<PortQueue>,
     pub clock: Mapped<u64>,

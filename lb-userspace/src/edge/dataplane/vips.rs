@@ -1,18 +1,18 @@
-//! The hash table of what clients connect to (`lb_common::abi::VipBucket`), as the daemon writes it while programs read.
+//! The hash table of what clients connect to (`lb_common::abi::vip_first`), as the daemon writes it while programs read.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use lb_common::abi::{VIP_BUCKET_ENTRIES, VipBucket, VipKey, vip_first, vip_second};
+use lb_common::abi::{BUCKET_ENTRIES, Bucket, VipKey, vip_first, vip_second};
 use lb_common::maps;
 
 use super::DataplaneError;
-use super::janitor::grace;
+use super::grace::grace;
 use super::mapped::Mapped;
 
 /// The table, and which of its free places a program may still be reading.
 pub struct VipTable {
-    buckets: Mapped<VipBucket>,
+    buckets: Mapped<Bucket>,
     /// Where keys were taken away since the last grace period.
     resting: HashSet<Place>,
 }
@@ -25,7 +25,7 @@ const KEY: usize = 0;
 const SERVICE: usize = 1;
 
 impl VipTable {
-    pub fn new(buckets: Mapped<VipBucket>) -> Self {
+    pub fn new(buckets: Mapped<Bucket>) -> Self {
         Self {
             buckets,
             resting: HashSet::new(),
@@ -109,5 +109,5 @@ impl VipTable {
 }
 
 fn places(bucket: usize) -> impl Iterator<Item = Place> {
-    (0..VIP_BUCKET_ENTRIES).map(move |entry| (bucket, entry))
+    (0..BUCKET_ENTRIES).map(move |entry| (bucket, entry))
 }
