@@ -1,5 +1,6 @@
 //! Entries of the hash tables, as they are read and written while other CPUs and the daemon do the same.
 
+use aya_ebpf::btf_maps::Array;
 use lb_common::abi::{self, BUCKET_ENTRIES, Bucket};
 
 use crate::atomic::Word;
@@ -27,21 +28,26 @@ impl Entry {
     }
 }
 
-/// An entry of a bucket that was looked up by this run.
-#[inline(always)]
-pub fn entry(bucket: *mut Bucket, place: usize) -> Entry {
-    // SAFETY: `place` is less than the number of entries, and the bucket was looked up by this run.
-    unsafe { Entry::new((&raw mut (*bucket).entries).cast::<abi::Entry>().add(place)) }
-}
+/// A bucket that was looked up by this run of the program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Line(*mut Bucket);
 
-/// The entry of a bucket that has this key.
-#[inline(always)]
-pub fn find(bucket: *mut Bucket, key: u64) -> Option<Entry> {
-    for place in 0..BUCKET_ENTRIES {
-        let entry = entry(bucket, place);
-        if entry.key.load() == key {
-            return Some(entry);
-        }
+impl Line {
+    #[inline(always)]
+    pub fn of<const FLAGS: usize>(map: &Array<Bucket, 1, FLAGS>, index: u32) -> Option<Self> {
+        map.get_ptr_mut(index).map(Self)
     }
-    None
+
+    #[inline(always)]
+    pub fn entries(self) -> impl Iterator<Item = Entry> {
+        // SAFETY: each place is less than the number of entries, and the bucket was looked up by this run.
+        (0..BUCKET_ENTRIES)
+            .map(move |place| unsafe { Entry::new((&raw mut (*self.0).entries).cast::<abi::Entry>().add(place)) })
+    }
+
+    /// The entry that has this key.
+    #[inline(always)]
+    pub fn find(self, key: u64) -> Option<Entry> {
+        self.entries().find(|entry| entry.key.load() == key)
+    }
 }

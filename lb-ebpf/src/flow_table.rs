@@ -11,14 +11,14 @@
 //! 4. Only the daemon deletes: value, then a grace period, then key, then the port.
 
 use lb_common::{
-    abi::{BUCKET_ENTRIES, Backend, Bucket, FlowKey, FlowValue, PORTS_PER_SOURCE, backend_flags, flow_state, protocol},
+    abi::{Backend, FlowKey, FlowValue, PORTS_PER_SOURCE, backend_flags, flow_state, protocol},
     flow,
     reason::Reason,
 };
 
 use crate::{
     atomic::Word,
-    bucket::{Entry, entry, find},
+    bucket::{Entry, Line},
     config,
     exit::{Step, exit},
     maps::{BACKENDS, CLOCK, FLOWS, SOURCE_ADDRS},
@@ -45,15 +45,15 @@ pub fn select(packet: &Packet, found: Found) -> Step<Target> {
 
 /// The two buckets that a key may be in; they may be the same one.
 struct Candidates {
-    first: *mut Bucket,
-    second: *mut Bucket,
+    first: Line,
+    second: Line,
 }
 
 impl Candidates {
     #[inline(always)]
     fn of(key: FlowKey) -> Step<Self> {
         let (first, second) = flow::bucket_pair(key.0, config::flow_seed(), config::flow_buckets());
-        match (FLOWS.get_ptr_mut(first), FLOWS.get_ptr_mut(second)) {
+        match (Line::of(&FLOWS, first), Line::of(&FLOWS, second)) {
             (Some(first), Some(second)) => Ok(Self { first, second }),
             _ => exit(Reason::Internal),
         }
@@ -61,7 +61,7 @@ impl Candidates {
 
     #[inline(always)]
     fn find(&self, key: FlowKey) -> Option<Entry> {
-        find(self.first, key.0).or_else(|| find(self.second, key.0))
+        self.first.find(key.0).or_else(|| self.second.find(key.0))
     }
 
     /// A place for a flow that has none, claimed. The choice by room lets a table that is half full refuse one flow in 50,000 where
@@ -78,7 +78,7 @@ impl Candidates {
         let Some(entry) = claim(better, key)? else {
             return exit(Reason::FlowTableFull);
         };
-        if better != worse && find(worse, key.0).is_some() {
+        if better != worse && worse.find(key.0).is_some() {
             // Another CPU was as fast with a packet of the same flow.
             entry.key.store(0);
             return exit(Reason::FlowBusy);
@@ -89,19 +89,14 @@ impl Candidates {
 
 /// Free entries of a bucket.
 #[inline(always)]
-fn room(bucket: *mut Bucket) -> usize {
-    let mut room = 0;
-    for place in 0..BUCKET_ENTRIES {
-        room += (entry(bucket, place).key.load() == 0) as usize;
-    }
-    room
+fn room(bucket: Line) -> usize {
+    bucket.entries().filter(|entry| entry.key.load() == 0).count()
 }
 
 /// Claims the first free entry of a bucket; `None`: it is full.
 #[inline(always)]
-fn claim(bucket: *mut Bucket, key: FlowKey) -> Step<Option<Entry>> {
-    for place in 0..BUCKET_ENTRIES {
-        let entry = entry(bucket, place);
+fn claim(bucket: Line, key: FlowKey) -> Step<Option<Entry>> {
+    for entry in bucket.entries() {
         let mut seen = entry.key.load();
         if seen == 0 {
             match entry.key.exchange(0, key.0) {

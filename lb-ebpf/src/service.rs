@@ -7,7 +7,9 @@ use lb_common::{
 };
 
 use crate::{
-    back, bucket, config, count,
+    back,
+    bucket::Line,
+    config, count,
     exit::{Send, Step, exit},
     maps::{ROLES, SERVICES, VIPS},
     packet::Window,
@@ -80,6 +82,6 @@ fn lookup(address: u32, port: u16, protocol: u8) -> Option<u32> {
 
 #[inline(always)]
 fn in_bucket(bucket: u32, key: u64) -> Option<u32> {
-    let entry = bucket::find(VIPS.get_ptr_mut(bucket)?, key)?;
+    let entry = Line::of(&VIPS, bucket)?.find(key)?;
     Some(entry.value.load() as u32)
 }

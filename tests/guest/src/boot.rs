@@ -36,7 +36,7 @@ pub fn mount() -> Result<()> {
         let mounted = rustix::mount::mount(kind, place, kind, MountFlags::empty(), None);
         mounted.with_context(|| format!("mounting {place}"))?;
     }
-    // Nothing is mounted there: the guest's root is memory, too, and holds the fixtures under the path of the tests' tree, wherever that is.
+    // Nothing is mounted there: the root is memory, too, and holds the fixtures where the tests were built, wherever that is.
     std::fs::create_dir_all("/tmp")?;
     Ok(())
 }

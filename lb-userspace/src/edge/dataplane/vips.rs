@@ -111,3 +111,58 @@ impl VipTable {
 fn places(bucket: usize) -> impl Iterator<Item = Place> {
     (0..BUCKET_ENTRIES).map(move |entry| (bucket, entry))
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+    use super::*;
+
+    fn table(buckets: u32) -> VipTable {
+        let memory = memfd_create("vips", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(
+            &memory,
+            (buckets as u64 * size_of::<Bucket>() as u64).next_multiple_of(4096),
+        )
+        .unwrap();
+        VipTable::new(Mapped::new(&memory, buckets).unwrap())
+    }
+
+    fn key(number: u32) -> VipKey {
+        VipKey::from_word(number as u64 + 1)
+    }
+
+    #[test]
+    fn a_key_leads_to_the_service_it_was_put_with_last() {
+        let mut table = table(64);
+        table.put(key(1), 7).unwrap();
+        table.put(key(2), 8).unwrap();
+        table.put(key(1), 9).unwrap();
+        let mut entries = table.entries();
+        entries.sort();
+        assert_eq!(entries, [(key(1), 9), (key(2), 8)]);
+        table.remove(key(1));
+        table.remove(key(1));
+        assert_eq!(table.entries(), [(key(2), 8)]);
+    }
+
+    #[test]
+    fn a_place_that_rests_is_used_again_after_a_grace_period() {
+        let mut table = table(1);
+        (0..4).for_each(|number| table.put(key(number), 1).unwrap());
+        table.remove(key(2));
+        assert_eq!(table.resting.len(), 1);
+        table.put(key(9), 5).unwrap();
+        assert!(table.resting.is_empty() && table.entries().contains(&(key(9), 5)));
+    }
+
+    #[test]
+    fn a_full_bucket_refuses_and_keeps_what_it_has() {
+        let mut table = table(1);
+        (0..4).for_each(|number| table.put(key(number), 1).unwrap());
+        let before = table.entries();
+        let refused = table.put(key(4), 2).unwrap_err().to_string();
+        assert!(refused.contains("node.limits.services"), "{refused}");
+        assert_eq!(table.entries(), before);
+    }
+}

@@ -113,11 +113,11 @@ pub fn section(measured: &[Measured], extents: &Extents, rivals: Option<&Rivals>
     let rival = rivals.map(Rivals::name);
     let figures: Vec<Figure> = measured.iter().filter_map(|one| found.figure(one, rival)).collect();
     let mut method = vec![format!(
-        "`BPF_PROG_TEST_RUN` on one core, {} packets of 60 bytes a sample after {} to warm up, {} rounds in which everything is \
-         measured once, in turn. A feeder puts each packet back, gives it another flow at random and tail-calls the program; \
+        "`BPF_PROG_TEST_RUN` on one core, {} packets of 60 bytes a sample after {} to warm up, in a few calls of which the \
+         shortest counts, {} rounds in which everything is measured once, in turn. A feeder puts each packet back, gives it another flow at random and tail-calls the program; \
          time is the thread's CPU time, less what the same takes with a program that only drops. Ratios are medians of the \
-         ratios of each round; the quickest is the least of all rounds, the feeder's least taken off: what others do on the same \
-         host is in the medians, and weighs on a longer program more.",
+         ratios of each round; the quickest is the least of all rounds, the feeder's least taken off, so that what else \
+         the machine did at the time is left out.",
         extents.packets, extents.warm_up, extents.rounds
     )];
     let mut tables = vec![
