@@ -33,6 +33,19 @@ pub const fn update(checksum: u16, change: u32) -> u16 {
     !fold((!checksum) as u32 + change)
 }
 
+/// What a TTL one less adds to the inverted checksum: the TTL is the first byte of its word.
+pub const TTL_ONE_LESS: u32 = change16(u16::from_ne_bytes([1, 0]), 0);
+
+/// The word of TTL, protocol and header checksum, as in the packet, with a TTL one less. The TTL is at least 1.
+#[inline(always)]
+pub const fn decremented_ttl(word: u32) -> u32 {
+    // In this order the TTL is the word's lowest byte and the checksum its upper half: take one from the TTL, give one to the
+    // checksum, with the carry of one's complement.
+    let word = u32::from_le(word);
+    let carry = if word >= 0xfffe_0000 { 0x1_0000 } else { 0 };
+    word.wrapping_add(0xffff).wrapping_add(carry).to_le()
+}
+
 /// One's complement sum of the two halves of a word, to be added up and folded.
 #[inline(always)]
 pub const fn halves(word: u32) -> u32 {
@@ -68,6 +81,22 @@ mod tests {
     fn update_of_the_example_in_rfc_1624() {
         let be = |v: u16| u16::from_ne_bytes(v.to_be_bytes());
         assert_eq!(update(be(0xdd2f), change16(be(0x5555), be(0x3285))), be(0x0000));
+    }
+
+    #[test]
+    fn a_ttl_one_less_is_as_any_other_change() {
+        for ttl in 1..=u8::MAX {
+            for checksum in 0..=u16::MAX {
+                let word = |ttl: u8, checksum: u16| {
+                    let [a, b] = checksum.to_ne_bytes();
+                    u32::from_ne_bytes([ttl, 17, a, b])
+                };
+                let of_ttl = |ttl| u16::from_ne_bytes([ttl, 17]);
+                let changed = update(checksum, change16(of_ttl(ttl), of_ttl(ttl - 1)));
+                assert_eq!(decremented_ttl(word(ttl, checksum)), word(ttl - 1, changed));
+                assert_eq!(update(checksum, TTL_ONE_LESS), changed);
+            }
+        }
     }
 
     #[test]

@@ -11,13 +11,14 @@ pub const PROTOCOL_IPIP: u8 = 4;
 /// The flag *don't fragment*, as in the packet.
 pub const DONT_FRAGMENT: u16 = 0x4000u16.to_be();
 /// Bytes of the outer header.
-pub const OUTER_BYTES: u32 = 20;
+pub const OUTER_BYTES: u16 = 20;
 
-/// One's complement sum of all of an outer header but its first word (version, type of service) and its length, folded, not
-/// inverted. Addresses as in the packet.
+/// One's complement sum of all of an outer header but its type of service and its length, folded, not inverted. Addresses as in
+/// the packet.
 pub const fn outer_sum(source: u32, destination: u32) -> u16 {
+    let version = u16::from_ne_bytes([VERSION_IHL, 0]);
     let ttl = u16::from_ne_bytes([OUTER_TTL, PROTOCOL_IPIP]);
-    fold(DONT_FRAGMENT as u32 + ttl as u32 + halves(source) + halves(destination))
+    fold(version as u32 + DONT_FRAGMENT as u32 + ttl as u32 + halves(source) + halves(destination))
 }
 
 #[cfg(test)]
@@ -51,8 +52,7 @@ mod tests {
             1,
             1,
         ];
-        let words =
-            u16::from_ne_bytes([header[0], header[1]]) as u32 + u16::from_ne_bytes([header[2], header[3]]) as u32;
+        let words = u16::from_ne_bytes([0, header[1]]) as u32 + u16::from_ne_bytes([header[2], header[3]]) as u32;
         let checksum = !fold(outer_sum(source, destination) as u32 + words);
         header[10..12].copy_from_slice(&checksum.to_ne_bytes());
         assert_eq!(sum(&header), 0xffff);

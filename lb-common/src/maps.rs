@@ -90,8 +90,6 @@ pub mod decap {
 
 /// Globals in `.rodata` that the daemon sets at load.
 pub mod globals {
-    /// Bits of `abi::FEATURE_*`, `u32`.
-    pub const FEATURES: &str = "FEATURES";
     /// `abi::Meta::hash_key`, two `u64`.
     pub const HASH_KEY: &str = "HASH_KEY";
     /// `abi::Meta::flow_seed`, `u64`.

@@ -40,7 +40,12 @@ struct Client {
 }
 
 #[inline(always)]
-pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, addresses: Addresses, role: u8) -> Step<Send> {
+pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(
+    ctx: &XdpContext,
+    window: &Window,
+    addresses: Addresses,
+    role: u8,
+) -> Step<Send> {
     let held = if FLOW_TABLE { fullnat(&addresses, role)? } else { None };
     let client = match held {
         Some(client) => client,
@@ -51,7 +56,7 @@ pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext, window: &Window, address
         // A backend of `nat` that answers this host itself, a health check above all.
         return exit(Reason::NoService);
     }
-    trace::back(client.service, client.backend);
+    trace::back::<TRACED>(client.service, client.backend);
     let packet = parse::whole(ctx, window, addresses)?;
     if FLOW_TABLE && let Some((holder, value)) = client.holder {
         let state = flow_table::next_state(&packet, value.state());

@@ -4,8 +4,6 @@
 use core::ptr::read_volatile;
 
 #[unsafe(no_mangle)]
-static FEATURES: u32 = 0;
-#[unsafe(no_mangle)]
 static HASH_KEY: [u64; 2] = [0; 2];
 #[unsafe(no_mangle)]
 static FLOW_SEED: u64 = 0;
@@ -28,10 +26,6 @@ macro_rules! global {
     };
 }
 
-global!(
-    /// Whether the trace record is written.
-    features, FEATURES, u32
-);
 global!(
     /// Key of the flow hash.
     hash_key, HASH_KEY, [u64; 2]

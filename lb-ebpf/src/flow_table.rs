@@ -31,15 +31,15 @@ use crate::{
 };
 
 #[inline(always)]
-pub fn select(packet: &Packet, found: Found) -> Step<Target> {
+pub fn select<const TRACED: bool>(packet: &Packet, found: Found) -> Step<Target> {
     if packet.source == 0 {
         return exit(Reason::BadSource);
     }
     let key = FlowKey::new(packet.source, packet.source_port, found.id as u16);
     let candidates = Candidates::of(key)?;
     match candidates.find(key) {
-        Some(entry) => known(packet, found, key, entry),
-        None => unknown(packet, found, key, &candidates),
+        Some(entry) => known::<TRACED>(packet, found, key, entry),
+        None => unknown::<TRACED>(packet, found, key, &candidates),
     }
 }
 
@@ -114,7 +114,7 @@ fn claim(bucket: Line, key: FlowKey) -> Step<Option<Entry>> {
 
 /// A packet of a flow that the table has.
 #[inline(always)]
-fn known(packet: &Packet, found: Found, key: FlowKey, entry: Entry) -> Step<Target> {
+fn known<const TRACED: bool>(packet: &Packet, found: Found, key: FlowKey, entry: Entry) -> Step<Target> {
     let word = entry.value.load();
     if word == 0 {
         return exit(Reason::FlowBusy);
@@ -125,12 +125,12 @@ fn known(packet: &Packet, found: Found, key: FlowKey, entry: Entry) -> Step<Targ
     };
     let gone = backend.flags & backend_flags::ALIVE == 0 || backend.service != found.id as u16;
     if starts(packet) && (gone || (value.state() >= flow_state::FIN && packet.protocol == protocol::TCP)) {
-        return again(packet, found, key, entry, value);
+        return again::<TRACED>(packet, found, key, entry, value);
     }
     if gone {
         return exit(Reason::BackendGone);
     }
-    trace::flow();
+    trace::flow::<TRACED>();
     let state = next_state(packet, value.state());
     let now = clock();
     if state != value.state() || now != value.stamp() {
@@ -144,11 +144,11 @@ fn known(packet: &Packet, found: Found, key: FlowKey, entry: Entry) -> Step<Targ
 
 /// The first packet of a flow.
 #[inline(always)]
-fn unknown(packet: &Packet, found: Found, key: FlowKey, candidates: &Candidates) -> Step<Target> {
+fn unknown<const TRACED: bool>(packet: &Packet, found: Found, key: FlowKey, candidates: &Candidates) -> Step<Target> {
     if !starts(packet) {
         return exit(Reason::NoFlow);
     }
-    let owner = select::owner(packet, found.service)?;
+    let owner = select::owner::<TRACED>(packet, found.service)?;
     let entry = candidates.claim(key)?;
     let state = next_state(packet, flow_state::EMBRYONIC);
     match ports::take(key, &owner, state, clock()) {
@@ -165,8 +165,14 @@ fn unknown(packet: &Packet, found: Found, key: FlowKey, candidates: &Candidates)
 
 /// A new flow under the key of one that is over: the port stays where the new backend's sources include it.
 #[inline(always)]
-fn again(packet: &Packet, found: Found, key: FlowKey, entry: Entry, old: FlowValue) -> Step<Target> {
-    let owner: Owner = select::owner(packet, found.service)?;
+fn again<const TRACED: bool>(
+    packet: &Packet,
+    found: Found,
+    key: FlowKey,
+    entry: Entry,
+    old: FlowValue,
+) -> Step<Target> {
+    let owner: Owner = select::owner::<TRACED>(packet, found.service)?;
     let state = next_state(packet, flow_state::EMBRYONIC);
     let number = old.index() / PORTS_PER_SOURCE;
     let first = owner.backend.source_first as u32;

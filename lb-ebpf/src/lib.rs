@@ -21,7 +21,7 @@
 //! The program `decap` is `unpack.rs` on top of [`packet`] and [`wire`]; it takes them in by path, because an object that links
 //! this library carries all of the balancer's maps.
 #![no_std]
-#![feature(core_intrinsics)]
+#![feature(core_intrinsics, asm_experimental_arch)]
 #![allow(internal_features)]
 
 pub mod atomic;

@@ -3,7 +3,7 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
     abi::{Mode, protocol},
-    checksum::{change16, change32, fold, update},
+    checksum::{TTL_ONE_LESS, change16, change32, decremented_ttl, fold, update},
     encap,
     reason::Reason,
 };
@@ -13,7 +13,7 @@ use crate::{
     packet::{self, Window},
     parse::{L3, Packet},
     select::{Source, Target},
-    wire::{self, Ethernet, Front, Ipv4, Ports, Tcp, Udp},
+    wire::{self, Ethernet, Front, Ipv4, OuterIpv4, Ports, Tcp, Udp},
 };
 
 /// New addresses and ports, as in the packet.
@@ -32,12 +32,7 @@ pub fn to_backend(ctx: &XdpContext, window: &Window, packet: &Packet, target: &T
     let Some(mode) = Mode::from_u8(backend.mode) else {
         return exit(Reason::Internal);
     };
-    let outer = if backend.mode == Mode::Ipip as u8 {
-        wire::IPV4_BYTES as u32
-    } else {
-        0
-    };
-    if packet.total_length + outer > backend.mtu as u32 {
+    if packet.total_length > backend.largest as u32 {
         return exit(Reason::TooBig);
     }
     match mode {
@@ -87,25 +82,17 @@ pub fn ethernet(window: &Window, macs: &[u32; 3]) -> Step<()> {
     Ok(())
 }
 
-/// The word of TTL and protocol, and the same with the TTL one less: the TTL is its first byte in the packet.
-#[inline(always)]
-fn ttl_words(packet_ttl: u8, protocol: u8) -> (u16, u16) {
-    (
-        u16::from_ne_bytes([packet_ttl, protocol]),
-        u16::from_ne_bytes([packet_ttl.wrapping_sub(1), protocol]),
-    )
-}
-
+/// The TTL one less, checksum included.
 #[inline(always)]
 fn decrement_ttl(window: &Window) -> Step<()> {
     let Some(ip) = window.at::<Ipv4>(L3) else {
         return exit(Reason::Internal);
     };
-    // SAFETY: checked to lie in the frame; only this run has the frame.
-    let ip = unsafe { &mut *ip };
-    let (old, new) = ttl_words(ip.ttl, ip.protocol);
-    ip.ttl = ip.ttl.wrapping_sub(1);
-    ip.checksum = update(ip.checksum, change16(old, new));
+    // SAFETY: checked to lie in the frame; only this run has the frame. Both fields that lie between are the word's.
+    unsafe {
+        let word = (&raw mut (*ip).ttl).cast::<u32>();
+        *word = decremented_ttl(*word);
+    }
     Ok(())
 }
 
@@ -126,10 +113,9 @@ pub fn translate(window: &Window, packet: &Packet, ends: Ends, forwarded: bool) 
     let ip = unsafe { &mut *ip };
     ip.source = ends.source;
     ip.destination = ends.destination;
-    let (old, new) = ttl_words(ip.ttl, ip.protocol);
     let hop = if forwarded {
         ip.ttl = ip.ttl.wrapping_sub(1);
-        change16(old, new)
+        TTL_ONE_LESS
     } else {
         0
     };
@@ -178,9 +164,11 @@ fn encapsulate(ctx: &XdpContext, window: &Window, packet: &Packet, target: &Targ
         return exit(Reason::Internal);
     };
     let total_length = ((packet.total_length + wire::IPV4_BYTES as u32) as u16).to_be();
-    let first = u16::from_ne_bytes([encap::VERSION_IHL, packet.tos]);
+    let type_of_service = u16::from_ne_bytes([0, packet.tos]);
+    let version = u16::from_ne_bytes([encap::VERSION_IHL, 0]);
+    let sum = backend.outer_sum as u32 + total_length as u32 + type_of_service as u32;
     // SAFETY: both lie in what was checked.
-    let (ethernet, ip) = unsafe { (front.cast::<Ethernet>(), front.byte_add(L3).cast::<Ipv4>()) };
+    let (ethernet, ip) = unsafe { (front.cast::<Ethernet>(), front.byte_add(L3).cast::<OuterIpv4>()) };
     let (to, mixed, from) = (backend.ethernet[0], backend.ethernet[1], backend.ethernet[2]);
     // SAFETY: checked to lie in the frame; only this run has the frame.
     unsafe {
@@ -188,15 +176,14 @@ fn encapsulate(ctx: &XdpContext, window: &Window, packet: &Packet, target: &Targ
         (*ethernet).macs[1] = mixed;
         (*ethernet).macs[2] = from;
         (*ethernet).ethertype = wire::ETHERTYPE_IPV4;
-        *ip = Ipv4 {
-            version_ihl: encap::VERSION_IHL,
-            tos: packet.tos,
+        *ip = OuterIpv4 {
+            version_tos: version | type_of_service,
             total_length,
             id: 0,
             fragment: encap::DONT_FRAGMENT,
             ttl: encap::OUTER_TTL,
             protocol: encap::PROTOCOL_IPIP,
-            checksum: !fold(backend.outer_sum as u32 + total_length as u32 + first as u32),
+            checksum: !fold(sum),
             source: backend.source[0],
             destination: backend.address[0],
         };

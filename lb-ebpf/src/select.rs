@@ -1,7 +1,7 @@
 //! Step 3: flow hash → slot → backend.
 
 use lb_common::{
-    abi::{Backend, NO_BACKEND, Service, protocol, service_flags},
+    abi::{Backend, NO_BACKEND, Service, service_flags},
     flow,
     reason::Reason,
 };
@@ -42,26 +42,26 @@ pub struct Owner {
 }
 
 #[inline(always)]
-pub fn select<const FLOW_TABLE: bool>(packet: &Packet, found: Found) -> Step<Target> {
+pub fn select<const FLOW_TABLE: bool, const TRACED: bool>(packet: &Packet, found: Found) -> Step<Target> {
     if found.service.flags & service_flags::FLOW_TABLE != 0 {
         if FLOW_TABLE {
-            return flow_table::select(packet, found);
+            return flow_table::select::<TRACED>(packet, found);
         }
         // The daemon configures no such service then.
         return exit(Reason::Internal);
     }
-    let owner = owner(packet, found.service)?;
+    let owner = owner::<TRACED>(packet, found.service)?;
     Ok(Target {
         id: owner.id,
         backend: owner.backend,
         source: Source { address: 0, port: 0 },
-        new_flow: packet.protocol == protocol::TCP && packet.is_syn(),
+        new_flow: packet.is_syn(),
     })
 }
 
 /// Who takes new flows of this packet's kind.
 #[inline(always)]
-pub fn owner(packet: &Packet, service: &Service) -> Step<Owner> {
+pub fn owner<const TRACED: bool>(packet: &Packet, service: &Service) -> Step<Owner> {
     let hash = flow::hash_v4(
         config::hash_key(),
         packet.source,
@@ -75,7 +75,7 @@ pub fn owner(packet: &Packet, service: &Service) -> Step<Owner> {
         return exit(Reason::Internal);
     };
     let slot = *slot;
-    trace::slot(index, slot);
+    trace::slot::<TRACED>(index, slot);
     let id = slot.current();
     if id == NO_BACKEND {
         return exit(Reason::NoBackend);

@@ -18,24 +18,24 @@ use crate::{
 };
 
 /// The way of a packet. `FLOW_TABLE`: whether this object has one; without it the compiler leaves out every compare-exchange,
-/// which kernels before 5.12 refuse even where it is never reached.
+/// which kernels before 5.12 refuse even where it is never reached. `TRACED`: see [`trace`].
 #[inline(always)]
-pub fn handle<const FLOW_TABLE: bool>(ctx: &XdpContext) -> Step<Send> {
+pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> Step<Send> {
     let window = Window::of(ctx);
     let addresses = parse::addresses(&window)?;
     let role = role(addresses.destination);
     let found = if role & role::VIP != 0 { find(&addresses) } else { None };
     let Some(id) = found else {
-        return back::handle::<FLOW_TABLE>(ctx, &window, addresses, role);
+        return back::handle::<FLOW_TABLE, TRACED>(ctx, &window, addresses, role);
     };
     let Some(service) = SERVICES.get(id) else {
         return exit(Reason::Internal);
     };
     let found = Found { id, service };
-    trace::service(id);
+    trace::service::<TRACED>(id);
     let packet = parse::whole(ctx, &window, addresses)?;
-    let target = select::select::<FLOW_TABLE>(&packet, found)?;
-    trace::backend(target.id);
+    let target = select::select::<FLOW_TABLE, TRACED>(&packet, found)?;
+    trace::backend::<TRACED>(target.id);
     let way = send::way(&packet, target.backend.egress)?;
     rewrite::to_backend(ctx, &window, &packet, &target)?;
     count::forward(id, target.id, packet.frame_length, target.new_flow);

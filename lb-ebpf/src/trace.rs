@@ -1,14 +1,13 @@
-//! The trace record: what was decided, for `lb replay`. Off, nothing of it is left in the verified program.
+//! The trace record: what was decided, for `lb replay`. A program of its own writes it (`TRACED`): in the one that is attached
+//! not even a look at a switch is left.
 
-use lb_common::abi::{FEATURE_TRACE, Slot, Trace, trace_flags};
+use lb_common::abi::{Slot, Trace, trace_flags};
 
-use crate::{config, maps::TRACE};
+use crate::maps::TRACE;
 
 #[inline(always)]
-fn record(write: impl FnOnce(&mut Trace)) {
-    if config::features() & FEATURE_TRACE != 0
-        && let Some(record) = TRACE.get_ptr_mut(0)
-    {
+fn record<const TRACED: bool>(write: impl FnOnce(&mut Trace)) {
+    if TRACED && let Some(record) = TRACE.get_ptr_mut(0) {
         // SAFETY: whoever traces runs one packet at a time and reads when it is through.
         write(unsafe { &mut *record });
     }
@@ -16,14 +15,14 @@ fn record(write: impl FnOnce(&mut Trace)) {
 
 /// The service of a packet on its way to a backend.
 #[inline(always)]
-pub fn service(id: u32) {
-    record(|trace| trace.service = id);
+pub fn service<const TRACED: bool>(id: u32) {
+    record::<TRACED>(|trace| trace.service = id);
 }
 
 /// The slot that steered it.
 #[inline(always)]
-pub fn slot(index: u32, slot: Slot) {
-    record(|trace| {
+pub fn slot<const TRACED: bool>(index: u32, slot: Slot) {
+    record::<TRACED>(|trace| {
         trace.slot = slot.0;
         trace.slot_index = index;
         trace.flags |= trace_flags::SLOT;
@@ -32,20 +31,20 @@ pub fn slot(index: u32, slot: Slot) {
 
 /// The backend it goes to.
 #[inline(always)]
-pub fn backend(id: u32) {
-    record(|trace| trace.backend = id);
+pub fn backend<const TRACED: bool>(id: u32) {
+    record::<TRACED>(|trace| trace.backend = id);
 }
 
 /// Its flow was known.
 #[inline(always)]
-pub fn flow() {
-    record(|trace| trace.flags |= trace_flags::FLOW);
+pub fn flow<const TRACED: bool>() {
+    record::<TRACED>(|trace| trace.flags |= trace_flags::FLOW);
 }
 
 /// It comes from a backend and goes to a client.
 #[inline(always)]
-pub fn back(service: u32, backend: u32) {
-    record(|trace| {
+pub fn back<const TRACED: bool>(service: u32, backend: u32) {
+    record::<TRACED>(|trace| {
         trace.service = service;
         trace.backend = backend;
         trace.flags |= trace_flags::BACK;

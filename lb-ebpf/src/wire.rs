@@ -33,6 +33,21 @@ pub struct Ipv4 {
     pub destination: u32,
 }
 
+/// The same as it is written in front of a packet, version and type of service at once.
+#[repr(C)]
+pub struct OuterIpv4 {
+    pub version_tos: u16,
+    pub total_length: u16,
+    pub id: u16,
+    /// Flags and fragment offset.
+    pub fragment: u16,
+    pub ttl: u8,
+    pub protocol: u8,
+    pub checksum: u16,
+    pub source: u32,
+    pub destination: u32,
+}
+
 /// The bytes of an [`Ethernet`] header and an [`Ipv4`] header behind it, to be checked at once.
 #[repr(C)]
 pub struct Front(pub [u8; ETHERNET_BYTES + IPV4_BYTES]);

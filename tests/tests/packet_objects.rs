@@ -34,7 +34,7 @@ fn the_kernel_takes_what_the_probe_says() {
             pin_dir: None,
             limits: setup.limits,
             hash_key: DEFAULT_HASH_KEY,
-            features: 0,
+            traced: false,
             flow_table,
             ports: None,
         });

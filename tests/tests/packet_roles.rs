@@ -110,7 +110,7 @@ fn open(pins: &Pins) -> World {
         pin_dir: Some(pins.0.clone()),
         limits: setup.limits,
         hash_key: DEFAULT_HASH_KEY,
-        features: 0,
+        traced: false,
         flow_table: setup.flow_table,
         ports: Some(setup.ports),
     })

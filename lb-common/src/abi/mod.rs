@@ -24,6 +24,8 @@ macro_rules! assert_layout {
 
 pub(crate) use assert_layout;
 
+use crate::encap;
+
 mod bucket;
 mod flows;
 pub mod role;
@@ -34,16 +36,13 @@ pub use flows::{FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, fl
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
 
 /// Bits of a backend's identifier in a [`Slot`] and in a flow's value.
 pub const BACKEND_BITS: u32 = 24;
-
-/// Load-time switch: write what was decided about each packet to the trace record.
-pub const FEATURE_TRACE: u32 = 1 << 0;
 
 /// IP protocol numbers that a service can have (IANA protocol numbers).
 pub mod protocol {
@@ -75,6 +74,14 @@ impl Mode {
             3 => Some(Self::L2),
             4 => Some(Self::Ipip),
             _ => None,
+        }
+    }
+
+    /// Bytes that it adds to every packet.
+    pub const fn added_bytes(self) -> u16 {
+        match self {
+            Self::Ipip => encap::OUTER_BYTES,
+            Self::Nat | Self::Fullnat | Self::L2 => 0,
         }
     }
 }
@@ -182,8 +189,8 @@ pub struct Backend {
     pub flags: u8,
     /// One's complement sum of the outer IPv4 header but for its length and type of service, folded, not inverted.
     pub outer_sum: u16,
-    /// Largest packet, from the IP header on, that the next hop's link takes, in bytes.
-    pub mtu: u16,
+    /// Largest packet as it comes in, from the IP header on, that the next hop's link takes with what the mode adds, in bytes.
+    pub largest: u16,
     /// The service it belongs to.
     pub service: u16,
     /// `fullnat`: number of the first source address it may use.
@@ -287,7 +294,7 @@ pub struct Meta {
     pub reserved_tail: [u64; 3],
 }
 
-/// What was decided about the last packet, written only with [`FEATURE_TRACE`]. 32 bytes.
+/// What was decided about the last packet, written only by the program that traces. 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Trace {

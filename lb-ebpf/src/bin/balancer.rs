@@ -7,7 +7,13 @@ use lb_ebpf::{exit, service};
 
 #[xdp]
 pub fn balancer(ctx: XdpContext) -> u32 {
-    exit::verdict(service::handle::<true>(&ctx))
+    exit::verdict(service::handle::<true, false>(&ctx))
+}
+
+/// The same with the trace record, for `lb replay`.
+#[xdp]
+pub fn balancer_traced(ctx: XdpContext) -> u32 {
+    exit::verdict(service::handle::<true, true>(&ctx))
 }
 
 #[panic_handler]

@@ -59,7 +59,7 @@ impl PlacedBackend {
             destination_mac: [to[0], to[1], to[2], to[3], mixed[0], mixed[1]],
             source_mac: [mixed[2], mixed[3], from[0], from[1], from[2], from[3]],
             source: numbered.unwrap_or_else(|| Ipv4Addr::from(entry.source[0].to_ne_bytes())),
-            mtu: entry.mtu,
+            mtu: entry.largest + Mode::from_u8(entry.mode).map_or(0, Mode::added_bytes),
         })
     }
 }

@@ -89,7 +89,7 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
         pin_dir: Some(options.pin_dir.clone()),
         limits: model.node.limits,
         hash_key: model.node.hash_key,
-        features: 0,
+        traced: false,
         flow_table: capabilities.flow_table,
         ports: None,
     })?;

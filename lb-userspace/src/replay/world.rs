@@ -243,7 +243,7 @@ impl Loaded {
             pin_dir: None,
             limits: model.node.limits,
             hash_key: model.node.hash_key,
-            features: abi::FEATURE_TRACE,
+            traced: true,
             flow_table: capabilities.flow_table,
             ports: Some(free_ports(HOST_PORTS.0, HOST_PORTS.1)),
         })?;

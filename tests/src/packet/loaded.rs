@@ -4,7 +4,6 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
-use lb_common::abi::FEATURE_TRACE;
 use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_userspace::core::image::Image;
 use lb_userspace::edge::dataplane::testing::begin_anew;
@@ -56,7 +55,7 @@ pub(super) fn made(setup: &Setup) -> (Dataplane, Image) {
         pin_dir: None,
         limits: setup.limits,
         hash_key: DEFAULT_HASH_KEY,
-        features: if setup.trace { FEATURE_TRACE } else { 0 },
+        traced: setup.trace,
         flow_table: setup.flow_table,
         ports: Some(setup.ports.clone()),
     };

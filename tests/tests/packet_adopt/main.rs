@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use lb_common::abi::FEATURE_TRACE;
 use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_tests::packet::objects::possible;
 use lb_tests::packet::places::{CLIENT_HOP, SERVICE, SOURCES, backend, client};
@@ -57,7 +56,7 @@ fn open_with(dir: &Path, setup: &Setup) -> Result<World, DataplaneError> {
         pin_dir: Some(dir.into()),
         limits: setup.limits,
         hash_key: DEFAULT_HASH_KEY,
-        features: FEATURE_TRACE,
+        traced: true,
         flow_table: setup.flow_table,
         ports: Some(setup.ports.clone()),
     })?;

@@ -97,7 +97,7 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
         } else {
             0
         },
-        mtu: hop.map_or(0, |hop| hop.mtu),
+        largest: hop.map_or(0, |hop| hop.mtu.saturating_sub(wanted.mode.added_bytes())),
         service: id,
         source_first: sources.0,
         source_count: sources.1,

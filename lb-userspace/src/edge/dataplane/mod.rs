@@ -62,8 +62,8 @@ pub struct Options {
     pub pin_dir: Option<PathBuf>,
     pub limits: Limits,
     pub hash_key: [u64; 2],
-    /// Bits of `abi::FEATURE_*`.
-    pub features: u32,
+    /// Whether the program writes the trace record, for `lb replay`.
+    pub traced: bool,
     /// Whether the program has the flow table of `fullnat`, which not every kernel takes: see [`capabilities`].
     pub flow_table: bool,
     /// Ports that `fullnat` uses, where they are not those of [`tables::host_ports`].
@@ -73,6 +73,8 @@ pub struct Options {
 /// The loaded program with its maps.
 pub struct Dataplane {
     ebpf: Ebpf,
+    /// Name of the program in it.
+    program: &'static str,
     tables: tables::Tables,
     links: links::Links,
     meta: Meta,
@@ -116,11 +118,12 @@ impl Dataplane {
             None => (options.limits, fresh_meta(options)),
         };
         let pin_dir = options.pin_dir.as_deref();
+        let program = object::name(options.traced);
         let mut ebpf = object::balancer(&object::Load {
             pin_dir,
             limits,
             meta,
-            features: options.features,
+            traced: options.traced,
             flow_table: options.flow_table,
         })?;
         if !adopted {
@@ -133,13 +136,14 @@ impl Dataplane {
             Image::new(limits)
         };
         let links = match pin_dir {
-            Some(dir) => links::Links::adopt(dir, object::program(&mut ebpf, "balancer")?)?,
+            Some(dir) => links::Links::adopt(dir, object::program(&mut ebpf, program)?)?,
             None => links::Links::default(),
         };
         let pin_dir = options.pin_dir.clone();
         Ok((
             Self {
                 ebpf,
+                program,
                 tables,
                 links,
                 meta,
@@ -183,7 +187,7 @@ impl Dataplane {
 
     /// The kernel's identifier of the loaded program.
     pub fn program_id(&self) -> Option<u32> {
-        let program: &aya::programs::Xdp = self.ebpf.program("balancer")?.try_into().ok()?;
+        let program: &aya::programs::Xdp = self.ebpf.program(self.program)?.try_into().ok()?;
         Some(program.info().ok()?.id())
     }
 
@@ -203,7 +207,7 @@ impl Dataplane {
         }
         self.links.attach(
             self.pin_dir.as_deref(),
-            object::program(&mut self.ebpf, "balancer")?,
+            object::program(&mut self.ebpf, self.program)?,
             interface,
             xdp,
         )

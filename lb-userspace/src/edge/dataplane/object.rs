@@ -22,8 +22,8 @@ pub struct Load<'a> {
     pub pin_dir: Option<&'a Path>,
     pub limits: Limits,
     pub meta: Meta,
-    /// Bits of `abi::FEATURE_*`.
-    pub features: u32,
+    /// Whether the program writes the trace record.
+    pub traced: bool,
     /// Whether the program has the flow table of `fullnat`; the maps are the same.
     pub flow_table: bool,
 }
@@ -62,6 +62,11 @@ pub fn entries(limits: &Limits) -> [(&'static str, u32); 17] {
     ]
 }
 
+/// The balancer's name in its object.
+pub fn name(traced: bool) -> &'static str {
+    if traced { "balancer_traced" } else { "balancer" }
+}
+
 /// Loads the balancer: its maps, made or taken from `pin_dir`, and the verified program.
 pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     let paths: Vec<_> = maps::BALANCER
@@ -79,7 +84,6 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     let vip_mask = vip_buckets(load.limits.services) - 1;
     let mut loader = EbpfLoader::new();
     loader
-        .override_global(globals::FEATURES, &load.features, true)
         .override_global(globals::HASH_KEY, &load.meta.hash_key, true)
         .override_global(globals::FLOW_SEED, &load.meta.flow_seed, true)
         .override_global(globals::FLOW_BUCKETS, &buckets, true)
@@ -93,7 +97,7 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     }
     let object = if load.flow_table { BALANCER } else { STATELESS };
     let mut ebpf = loader.load(object).map_err(DataplaneError::load)?;
-    program(&mut ebpf, "balancer")?
+    program(&mut ebpf, name(load.traced))?
         .load()
         .map_err(DataplaneError::program)?;
     Ok(ebpf)

@@ -35,7 +35,7 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Why it was passed or dropped.
     pub reason: Option<Reason>,
-    /// What was decided on the way; only with `FEATURE_TRACE`.
+    /// What was decided on the way; only from a program that traces.
     pub trace: Trace,
     pub packet: Vec<u8>,
 }
@@ -82,7 +82,7 @@ impl Runner {
         for word in 0..size_of::<Trace>() / 8 {
             self.trace.word(0, word).store(0, Ordering::Release);
         }
-        let program = object::loaded(&dataplane.ebpf, "balancer")?;
+        let program = object::loaded(&dataplane.ebpf, dataplane.program)?;
         let (verdict, length) = once(program, metadata, packet, &mut self.buffer)?;
         let reason = match verdict {
             Verdict::Pass | Verdict::Drop => self.reason(dataplane)?,
@@ -102,7 +102,7 @@ impl Runner {
     ///
     /// As [`Runner::run`].
     pub fn verdict(&mut self, dataplane: &Dataplane, packet: &[u8]) -> Result<(Verdict, &[u8]), DataplaneError> {
-        let program = object::loaded(&dataplane.ebpf, "balancer")?;
+        let program = object::loaded(&dataplane.ebpf, dataplane.program)?;
         let (verdict, length) = once(program, 0, packet, &mut self.buffer)?;
         Ok((verdict, &self.buffer[..length]))
     }

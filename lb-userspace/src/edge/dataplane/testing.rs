@@ -49,7 +49,7 @@ impl Hands {
 
 /// The balancer as the kernel has it, for the benchmark to feed.
 pub fn program(dataplane: &Dataplane) -> Result<ProgramFd, DataplaneError> {
-    let fd = object::loaded(&dataplane.ebpf, "balancer")?.fd();
+    let fd = object::loaded(&dataplane.ebpf, dataplane.program)?.fd();
     let fd = fd.map_err(DataplaneError::program)?;
     fd.try_clone()
         .map_err(|error| DataplaneError::io("the descriptor of the balancer", error))

@@ -93,10 +93,9 @@ fn fill(ebpf: &mut Ebpf, job: &Job) -> Result<()> {
     let mut backends: Array<_, FloorBackend> = Array::try_from(map(ebpf, maps::FLOOR_REALS)?)?;
     for (number, backend) in (1..).zip(job.backends) {
         let address = u32::from_ne_bytes(backend.octets());
-        let first = u16::from_ne_bytes([encap::VERSION_IHL, 0]);
         let entry = FloorBackend {
             macs: [word(0), word(4), word(8)],
-            sum: encap::outer_sum(source, address) as u32 + first as u32,
+            sum: encap::outer_sum(source, address) as u32,
             source,
             address,
             reserved: [0; 10],
