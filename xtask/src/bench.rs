@@ -14,7 +14,7 @@ const ALONE: [&str; 6] = ["packet", "table", "diff", "help", "-h", "--help"];
 
 /// Becomes the benchmark with these arguments: its exit status is ours, and a signal is for it. Returns only when that fails.
 pub fn run(arguments: &[&str]) -> Result<Infallible> {
-    setup::for_running()?;
+    setup::run()?;
     if !arguments.first().is_some_and(|what| ALONE.contains(what)) {
         setup::bench_programs()?;
     }
