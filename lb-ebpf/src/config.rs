@@ -1,5 +1,5 @@
-//! What is fixed when the programs are loaded: globals in `.rodata`, which the kernel freezes before it verifies, so that what
-//! is off is gone from the verified program.
+//! What is fixed when the programs are loaded: globals in `.rodata`, which the kernel freezes before it verifies, so that it
+//! knows them.
 
 use core::ptr::read_volatile;
 

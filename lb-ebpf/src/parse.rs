@@ -83,11 +83,11 @@ pub fn addresses(window: &Window) -> Step<Addresses> {
     };
     // SAFETY: checked to lie in the frame.
     let ip = unsafe { &*ip };
-    if ip.version_ihl >> 4 != 4 {
+    if ip.version_ihl() >> 4 != 4 {
         return exit(Reason::OtherMalformed);
     }
     let destination = ip.destination;
-    let header_length = (ip.version_ihl & 0xf) * 4;
+    let header_length = (ip.version_ihl() & 0xf) * 4;
     if (header_length as usize) < wire::IPV4_BYTES {
         return unreadable(destination, Reason::BadLength, Reason::OtherMalformed);
     }
@@ -146,7 +146,7 @@ pub fn whole(ctx: &XdpContext, window: &Window, addresses: Addresses) -> Step<Pa
     Ok(Packet {
         addresses,
         total_length,
-        tos: ip.tos,
+        tos: ip.tos(),
         tcp_flags,
         frame_length,
         // SAFETY: the context is the one the kernel gave.

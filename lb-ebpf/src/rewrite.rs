@@ -13,7 +13,7 @@ use crate::{
     packet::{self, Window},
     parse::{L3, Packet},
     select::{Source, Target},
-    wire::{self, Ethernet, Front, Ipv4, OuterIpv4, Ports, Tcp, Udp},
+    wire::{self, Ethernet, Front, Ipv4, Ports, Tcp, Udp},
 };
 
 /// New addresses and ports, as in the packet.
@@ -168,7 +168,7 @@ fn encapsulate(ctx: &XdpContext, window: &Window, packet: &Packet, target: &Targ
     let version = u16::from_ne_bytes([encap::VERSION_IHL, 0]);
     let sum = backend.outer_sum as u32 + total_length as u32 + type_of_service as u32;
     // SAFETY: both lie in what was checked.
-    let (ethernet, ip) = unsafe { (front.cast::<Ethernet>(), front.byte_add(L3).cast::<OuterIpv4>()) };
+    let (ethernet, ip) = unsafe { (front.cast::<Ethernet>(), front.byte_add(L3).cast::<Ipv4>()) };
     let (to, mixed, from) = (backend.ethernet[0], backend.ethernet[1], backend.ethernet[2]);
     // SAFETY: checked to lie in the frame; only this run has the frame.
     unsafe {
@@ -176,7 +176,7 @@ fn encapsulate(ctx: &XdpContext, window: &Window, packet: &Packet, target: &Targ
         (*ethernet).macs[1] = mixed;
         (*ethernet).macs[2] = from;
         (*ethernet).ethertype = wire::ETHERTYPE_IPV4;
-        *ip = OuterIpv4 {
+        *ip = Ipv4 {
             version_tos: version | type_of_service,
             total_length,
             id: 0,

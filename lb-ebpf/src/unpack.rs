@@ -57,7 +57,7 @@ fn unpack(ctx: &XdpContext) -> u32 {
     let outer = unsafe { &*outer };
     let fragment = outer.fragment & (wire::MORE_FRAGMENTS | wire::FRAGMENT_OFFSET) != 0;
     if ethertype != wire::ETHERTYPE_IPV4
-        || outer.version_ihl != encap::VERSION_IHL
+        || outer.version_ihl() != encap::VERSION_IHL
         || outer.protocol != encap::PROTOCOL_IPIP
         || fragment
         // SAFETY: the entry is only tested for being there.
@@ -75,7 +75,7 @@ fn unpack(ctx: &XdpContext) -> u32 {
     // SAFETY: checked to lie in the frame.
     let inner = unsafe { &*inner };
     let inner_length = u16::from_be(inner.total_length) as usize;
-    if inner.version_ihl >> 4 != 4
+    if inner.version_ihl() >> 4 != 4
         || inner_length + wire::IPV4_BYTES > outer_length
         || outer_length + L3 > window.length()
     {

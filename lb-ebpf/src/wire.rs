@@ -20,8 +20,8 @@ pub const ETHERNET_BYTES: usize = 14;
 /// RFC 791, without options.
 #[repr(C)]
 pub struct Ipv4 {
-    pub version_ihl: u8,
-    pub tos: u8,
+    /// Version and header length, then type of service: one field, so that both are written at once.
+    pub version_tos: u16,
     pub total_length: u16,
     pub id: u16,
     /// Flags and fragment offset.
@@ -33,19 +33,16 @@ pub struct Ipv4 {
     pub destination: u32,
 }
 
-/// The same as it is written in front of a packet, version and type of service at once.
-#[repr(C)]
-pub struct OuterIpv4 {
-    pub version_tos: u16,
-    pub total_length: u16,
-    pub id: u16,
-    /// Flags and fragment offset.
-    pub fragment: u16,
-    pub ttl: u8,
-    pub protocol: u8,
-    pub checksum: u16,
-    pub source: u32,
-    pub destination: u32,
+impl Ipv4 {
+    #[inline(always)]
+    pub fn version_ihl(&self) -> u8 {
+        self.version_tos.to_ne_bytes()[0]
+    }
+
+    #[inline(always)]
+    pub fn tos(&self) -> u8 {
+        self.version_tos.to_ne_bytes()[1]
+    }
 }
 
 /// The bytes of an [`Ethernet`] header and an [`Ipv4`] header behind it, to be checked at once.
