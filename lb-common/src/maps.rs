@@ -32,9 +32,9 @@ pub const SOURCES: &str = "SOURCES";
 pub const SOURCE_ADDRS: &str = "SOURCE_ADDRS";
 /// Seconds that a daemon has been running for, all runs added up; array of one `u64`, mapped by the daemon.
 pub const CLOCK: &str = "CLOCK";
-/// Service number → [`crate::abi::ServiceCounters`], per CPU.
-pub const SERVICE_STATS: &str = "SERVICE_STATS";
-/// Backend identifier → [`crate::abi::BackendCounters`], per CPU.
+/// Service number → [`crate::abi::Past`], array.
+pub const SERVICE_PAST: &str = "SERVICE_PAST";
+/// Backend identifier → [`crate::abi::Counters`], per CPU.
 pub const BACKEND_STATS: &str = "BACKEND_STATS";
 /// [`crate::reason::Reason`] → packets, per CPU.
 pub const REASONS: &str = "REASONS";
@@ -60,7 +60,7 @@ pub const BALANCER: &[&str] = &[
     SOURCES,
     SOURCE_ADDRS,
     CLOCK,
-    SERVICE_STATS,
+    SERVICE_PAST,
     BACKEND_STATS,
     REASONS,
     META,

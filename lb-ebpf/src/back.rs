@@ -76,7 +76,7 @@ pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(
         source_port: vip.port,
         destination_port: client.port,
     };
-    deliver(ctx, window, &packet, ends, client.service, hop)
+    deliver(ctx, window, &packet, ends, client.backend, hop)
 }
 
 /// The client of a packet to one of our source addresses, if a flow holds that port and the packet comes from its backend.
@@ -163,7 +163,7 @@ fn deliver(
     window: &Window,
     packet: &Packet,
     ends: Ends,
-    service: u32,
+    backend: u32,
     hop: Option<&'static Hop>,
 ) -> Step<Send> {
     let hop = hop
@@ -181,7 +181,7 @@ fn deliver(
     };
     rewrite::translate(window, packet, ends, true)?;
     rewrite::ethernet(window, &macs)?;
-    count::back(service, packet.frame_length);
+    count::back(backend, packet.frame_length);
     Ok(way)
 }
 

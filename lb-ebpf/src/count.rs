@@ -1,8 +1,8 @@
-//! Counters, per CPU: a packet is counted once, under its service and backend or under its reason.
+//! Counters, per CPU: a packet is counted once, under its backend or under its reason. A service's are its backends' added up.
 
-use lb_common::reason::Reason;
+use lb_common::{abi::Counters, reason::Reason};
 
-use crate::maps::{BACKEND_STATS, REASONS, SERVICE_STATS};
+use crate::maps::{BACKEND_STATS, REASONS};
 
 /// A packet that is passed or dropped.
 #[inline(always)]
@@ -15,19 +15,8 @@ pub fn reason(reason: Reason) {
 
 /// A packet that goes to a backend.
 #[inline(always)]
-pub fn forward(service: u32, backend: u32, bytes: usize, new_flow: bool) {
-    if let Some(counters) = SERVICE_STATS.get_ptr_mut(service) {
-        // SAFETY: this CPU's counters; nobody else writes to them.
-        let counters = unsafe { &mut *counters };
-        counters.packets += 1;
-        counters.bytes += bytes as u64;
-        if new_flow {
-            counters.new_flows += 1;
-        }
-    }
-    if let Some(counters) = BACKEND_STATS.get_ptr_mut(backend) {
-        // SAFETY: this CPU's counters; nobody else writes to them.
-        let counters = unsafe { &mut *counters };
+pub fn forward(backend: u32, bytes: usize, new_flow: bool) {
+    if let Some(counters) = of(backend) {
         counters.packets += 1;
         counters.bytes += bytes as u64;
         if new_flow {
@@ -36,13 +25,19 @@ pub fn forward(service: u32, backend: u32, bytes: usize, new_flow: bool) {
     }
 }
 
-/// A packet that goes back to a client.
+/// A packet of a backend that goes to a client.
 #[inline(always)]
-pub fn back(service: u32, bytes: usize) {
-    if let Some(counters) = SERVICE_STATS.get_ptr_mut(service) {
-        // SAFETY: this CPU's counters; nobody else writes to them.
-        let counters = unsafe { &mut *counters };
+pub fn back(backend: u32, bytes: usize) {
+    if let Some(counters) = of(backend) {
         counters.back_packets += 1;
         counters.back_bytes += bytes as u64;
     }
+}
+
+#[inline(always)]
+fn of(backend: u32) -> Option<&'static mut Counters> {
+    // SAFETY: this CPU's counters; nobody else writes to them.
+    BACKEND_STATS
+        .get_ptr_mut(backend)
+        .map(|counters| unsafe { &mut *counters })
 }

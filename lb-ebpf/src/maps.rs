@@ -7,8 +7,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     abi::{
-        Back, BackKey, Backend, BackendCounters, Bucket, Entry, Hop, Meta, PortQueue, Service, ServiceCounters, Slot,
-        Trace,
+        Back, BackKey, Backend, Bucket, Counters, Entry, Hop, Meta, Past, PortQueue, Service, Slot, Trace,
         role::{self, RoleLine},
     },
     reason::Reason,
@@ -47,9 +46,9 @@ pub static SOURCE_ADDRS: Array<u32, 1> = Array::new();
 #[btf_map]
 pub static CLOCK: Array<u64, 1, MAPPED> = Array::new();
 #[btf_map]
-pub static SERVICE_STATS: PerCpuArray<ServiceCounters, 1> = PerCpuArray::new();
+pub static SERVICE_PAST: Array<Past, 1> = Array::new();
 #[btf_map]
-pub static BACKEND_STATS: PerCpuArray<BackendCounters, 1> = PerCpuArray::new();
+pub static BACKEND_STATS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map]
 pub static REASONS: PerCpuArray<u64, { Reason::ALL.len() }> = PerCpuArray::new();
 #[btf_map]

@@ -38,7 +38,7 @@ pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> S
     trace::backend::<TRACED>(target.id);
     let way = send::way(&packet, target.backend.egress)?;
     rewrite::to_backend(ctx, &window, &packet, &target)?;
-    count::forward(id, target.id, packet.frame_length, target.new_flow);
+    count::forward(target.id, packet.frame_length, target.new_flow);
     Ok(way)
 }
 

@@ -44,12 +44,8 @@ fn world() -> World {
 
 /// Packets that each backend got.
 fn packets(world: &World) -> Vec<u64> {
-    let of = |n| {
-        world
-            .dataplane
-            .backend_counters(world.id(TCP, backend(n)))
-            .expect("counters")
-    };
+    let traffic = world.traffic();
+    let of = |n| traffic.of_backend(world.id(TCP, backend(n)));
     (1..=10).map(|n| of(n).packets).collect()
 }
 

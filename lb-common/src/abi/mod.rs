@@ -36,7 +36,7 @@ pub use flows::{FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, fl
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -251,31 +251,43 @@ pub mod hop_egress {
     pub const HOST: u32 = u32::MAX;
 }
 
-/// Counters of a service, per CPU. 48 bytes.
+/// Counters of a backend, per CPU. 48 bytes: of so many, packets and bytes never lie in two cache lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct ServiceCounters {
-    /// Packets sent to a backend.
+pub struct Counters {
+    /// Packets sent to it.
     pub packets: u64,
     /// Their bytes as received, from the Ethernet header on.
     pub bytes: u64,
-    /// TCP SYNs sent to a backend, and new UDP flows where the mode knows them.
+    /// TCP SYNs sent to it, and new UDP flows where the mode knows them.
     pub new_flows: u64,
-    /// Packets sent back to clients through the balancer.
+    /// Its packets sent back to clients through the balancer.
     pub back_packets: u64,
     /// Their bytes as received, from the Ethernet header on.
     pub back_bytes: u64,
     pub reserved: u64,
 }
 
-/// Counters of a backend, per CPU. 32 bytes.
+impl core::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.new_flows += other.new_flows;
+        self.back_packets += other.back_packets;
+        self.back_bytes += other.back_bytes;
+    }
+}
+
+/// What those backends of a service had counted that are gone, all CPUs added up; the daemon's alone. 56 bytes.
+///
+/// A service's counters are these and those of its backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct BackendCounters {
-    pub packets: u64,
-    pub bytes: u64,
-    pub new_flows: u64,
-    pub reserved: u64,
+pub struct Past {
+    pub counters: Counters,
+    /// The backend whose counters are in here already and may not be 0 yet; [`NO_BACKEND`]: none.
+    pub added: u32,
+    pub reserved: u32,
 }
 
 /// What a map set is made with; written once when it is created and read by every daemon that adopts it. 64 bytes.
@@ -329,8 +341,8 @@ assert_layout! {
     Back: 8, 4;
     RouteKey: 8, 4;
     Hop: 16, 4;
-    ServiceCounters: 48, 8;
-    BackendCounters: 32, 8;
+    Counters: 48, 8;
+    Past: 56, 8;
     Meta: 64, 8;
     Trace: 32, 8;
 }

@@ -1,18 +1,28 @@
 //! What people are shown.
 
-use lb_common::abi::ABI_VERSION;
+use lb_common::abi::{ABI_VERSION, Counters};
 use lb_common::reason::{Reason, Verdict};
 
 use crate::core::config;
 use crate::core::edit;
-use crate::core::image::{BackendKey, Placed};
+use crate::core::image::BackendKey;
 use crate::core::model::{self, CheckKind, Mode, WhenAllDown, mode_name};
 use crate::core::observed::{Health, HopState};
 use crate::core::pool::Standing;
 use crate::core::view::{self, Problem};
 use crate::edge::api::Request;
+use crate::edge::dataplane::Traffic;
 
 use super::owner::Owner;
+
+/// What the maps say of a backend.
+#[derive(Default)]
+struct InMaps {
+    /// 0, which is no backend's: it is not in them.
+    id: u32,
+    slots: u32,
+    counters: Counters,
+}
 
 impl Owner {
     pub fn on_request(&mut self, request: Request) {
@@ -109,30 +119,41 @@ impl Owner {
     }
 
     fn services(&self) -> Vec<view::Service> {
-        self.parts
-            .model
-            .services
-            .iter()
-            .map(|service| self.service(service))
-            .collect()
+        let traffic = self.traffic();
+        let services = self.parts.model.services.iter();
+        services.map(|service| self.service(service, &traffic)).collect()
+    }
+
+    /// What was counted; nothing where the kernel does not say.
+    fn traffic(&self) -> Traffic {
+        self.parts.dataplane.traffic(&self.parts.image).unwrap_or_default()
     }
 
     fn service_named(&self, name: &str) -> Result<view::Service, Problem> {
         edit::find_service(&self.parts.model, name)
-            .map(|service| self.service(service))
+            .map(|service| self.service(service, &self.traffic()))
             .map_err(|refusal| Problem::not_found(refusal.to_string()))
     }
 
-    fn service(&self, service: &model::Service) -> view::Service {
+    fn service(&self, service: &model::Service, traffic: &Traffic) -> view::Service {
         let (hops, standings) = self.standings(service);
         let placed = self.parts.image.services.get(&service.vip);
         let mut slots = std::collections::HashMap::new();
         for owner in placed.iter().flat_map(|placed| &placed.owners) {
             *slots.entry(*owner).or_insert(0u32) += 1;
         }
+        let placed_as = |backend: &model::Backend| {
+            let (address, port) = (backend.address, backend.port);
+            let there = placed.and_then(|placed| placed.backends.get(&BackendKey { address, port }));
+            there.map(|there| InMaps {
+                id: there.id,
+                slots: slots.get(&there.id).copied().unwrap_or(0),
+                counters: traffic.of_backend(there.id),
+            })
+        };
         let rows = service.backends.iter().zip(hops.iter().zip(&standings));
         let backends: Vec<view::Backend> = rows
-            .map(|(backend, (hop, standing))| self.backend(service, placed, backend, hop, standing, &slots))
+            .map(|(backend, (hop, standing))| self.backend(service, backend, placed_as(backend), hop, standing))
             .collect();
         let takes = backends.iter().filter(|backend| backend.out_because.is_none()).count();
         // A backend that waits for its first check is not in yet either.
@@ -148,14 +169,7 @@ impl Owner {
             (_, 0) => "ok",
             _ => "degraded",
         };
-        let counters = placed.and_then(|placed| self.parts.dataplane.service_counters(placed.id).ok());
-        let counters = counters.map(|c| view::ServiceCounters {
-            packets: c.packets,
-            bytes: c.bytes,
-            new_flows: c.new_flows,
-            back_packets: c.back_packets,
-            back_bytes: c.back_bytes,
-        });
+        let counters = placed.map(|placed| traffic.of_service(placed.id)).unwrap_or_default();
         view::Service {
             name: service.name.clone(),
             vip: service.vip.to_string(),
@@ -164,7 +178,13 @@ impl Owner {
             when_all_down: when_all_down_name(service.when_all_down).into(),
             check: check_text(&service.check),
             state: state.into(),
-            counters: counters.unwrap_or_default(),
+            counters: view::ServiceCounters {
+                packets: counters.packets,
+                bytes: counters.bytes,
+                new_flows: counters.new_flows,
+                back_packets: counters.back_packets,
+                back_bytes: counters.back_bytes,
+            },
             backends,
         }
     }
@@ -172,27 +192,14 @@ impl Owner {
     fn backend(
         &self,
         service: &model::Service,
-        placed: Option<&Placed>,
         backend: &model::Backend,
+        placed: Option<InMaps>,
         hop: &Option<HopState>,
         standing: &Standing,
-        slots: &std::collections::HashMap<u32, u32>,
     ) -> view::Backend {
-        let key = BackendKey {
-            address: backend.address,
-            port: backend.port,
-        };
-        let id = placed
-            .and_then(|placed| placed.backends.get(&key))
-            .map(|there| there.id);
+        let InMaps { id, slots, counters } = placed.unwrap_or_default();
         let checked = self.observed.of(&service.name, &backend.name);
-        let counters = id.and_then(|id| self.parts.dataplane.backend_counters(id).ok());
-        let counters = counters.map(|c| view::BackendCounters {
-            packets: c.packets,
-            bytes: c.bytes,
-            new_flows: c.new_flows,
-        });
-        let flows = id.and_then(|id| self.sweep.by_backend.get(&id)).copied().unwrap_or(0);
+        let flows = self.sweep.by_backend.get(&id).copied().unwrap_or(0);
         view::Backend {
             name: backend.name.clone(),
             address: format!("{}:{}", backend.address, backend.port),
@@ -204,11 +211,15 @@ impl Owner {
             health: checked.map_or(Health::Unknown, |checked| checked.health),
             health_since: checked.and_then(|checked| checked.since),
             last_check: checked.and_then(|checked| checked.last.clone()),
-            slots: id.and_then(|id| slots.get(&id)).copied().unwrap_or(0),
+            slots,
             out_because: standing.out_because.clone(),
             next_hop: self.hop_text(hop),
             next_hop_resolved: matches!(hop, Some(Ok(_))),
-            counters: counters.unwrap_or_default(),
+            counters: view::BackendCounters {
+                packets: counters.packets,
+                bytes: counters.bytes,
+                new_flows: counters.new_flows,
+            },
             flows: (service.mode == Mode::Fullnat).then_some(flows),
         }
     }
@@ -258,12 +269,7 @@ impl Owner {
     }
 
     fn reasons(&self) -> Vec<view::ReasonCount> {
-        let counts = self
-            .parts
-            .dataplane
-            .counters()
-            .map(|counters| counters.reasons)
-            .unwrap_or_default();
+        let counts = self.parts.dataplane.reasons().unwrap_or_default();
         Reason::ALL
             .iter()
             .map(|reason| view::ReasonCount {

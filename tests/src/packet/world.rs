@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use lb_common::abi::Counters;
 use lb_common::reason::Reason;
 use lb_userspace::core::image::{BackendKey, Image, Placed};
 use lb_userspace::core::model::{Limits, Mode, Vip};
 use lb_userspace::core::observed::{RouteHop, RoutePrefix};
 use lb_userspace::core::plan::{self, Op, Wanted, WantedBackend};
+use lb_userspace::edge::dataplane::Traffic;
 use lb_userspace::edge::dataplane::run::{Outcome, Runner, Verdict};
 
 use super::loaded::Loaded;
@@ -150,6 +152,16 @@ impl World {
         self.placed(vip).backends[&key(backend)].id
     }
 
+    /// What was sent for a service.
+    pub fn counted(&self, vip: Vip) -> Counters {
+        self.traffic().of_service(self.placed(vip).id)
+    }
+
+    /// What was sent.
+    pub fn traffic(&self) -> Traffic {
+        self.dataplane.traffic(&self.image).expect("the counters are read")
+    }
+
     pub fn run(&mut self, packet: &[u8]) -> Outcome {
         self.runner.run(&self.dataplane, packet).expect("the kernel runs it")
     }
@@ -172,6 +184,6 @@ impl World {
 
     /// Packets by reason, in the order of [`Reason::ALL`].
     pub fn reasons(&self) -> Vec<u64> {
-        self.dataplane.counters().expect("the counters are read").reasons
+        self.dataplane.reasons().expect("the counters are read")
     }
 }

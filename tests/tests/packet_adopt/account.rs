@@ -33,12 +33,7 @@ fn what_is_pinned_is_adopted() {
     );
     let (reasons, before, meta) = (first.reasons(), said(&first.image), *first.dataplane.meta());
     let counters = |world: &World| {
-        let of = |mode| {
-            world
-                .dataplane
-                .service_counters(world.placed(vip(mode)).id)
-                .expect("counters")
-        };
+        let of = |mode| world.counted(vip(mode));
         possible(&MODES).into_iter().map(of).collect::<Vec<_>>()
     };
     let counted = counters(&first);

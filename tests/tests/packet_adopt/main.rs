@@ -16,6 +16,7 @@ use lb_userspace::edge::dataplane::run::{INGRESS, Runner};
 use lb_userspace::edge::dataplane::{Dataplane, DataplaneError, Options};
 
 mod account;
+mod counters;
 mod pins;
 
 const MODES: [Mode; 4] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip];

@@ -100,7 +100,7 @@ fn answers_are_traced_and_counted() {
         let of_backend = world.id(vip(Protocol::Tcp), backend(1));
         assert_eq!((trace.service, trace.backend), (id.into(), of_backend), "{mode:?}");
         assert_eq!(trace.flags, trace_flags::BACK, "{mode:?}");
-        let counters = world.dataplane.service_counters(id).unwrap();
+        let counters = world.traffic().of_service(id);
         assert_eq!(counters.packets, 10, "{mode:?}");
         assert_eq!((counters.back_packets, counters.back_bytes), (1, answer.len() as u64));
     }

@@ -107,7 +107,7 @@ fn a_second_syn_keeps_backend_and_port() {
         assert!(backend_left || again == *way, "flow {n}");
         assert_eq!(again.0, way.0, "flow {n}");
     }
-    let counters = world.dataplane.service_counters(world.placed(TCP).id).unwrap();
+    let counters = world.counted(TCP);
     let moved = first.iter().filter(|(_, to)| to.ip().octets()[3] < 3).count() as u64;
     assert_eq!(counters.new_flows, 50 + moved, "a repeated SYN is no new flow");
 }

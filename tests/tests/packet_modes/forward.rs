@@ -205,10 +205,10 @@ fn each_mode_traces_and_counts() {
         };
         assert_eq!((second.backend, second.flags), (id, by), "{mode:?}");
         let bytes = (syn.len() + data.len()) as u64;
-        let of_service = world.dataplane.service_counters(service).unwrap();
+        let of_service = world.traffic().of_service(service);
         let counted = (of_service.packets, of_service.bytes, of_service.new_flows);
         assert_eq!(counted, (2, bytes, 1), "{mode:?}");
-        let of_backend = world.dataplane.backend_counters(id).unwrap();
+        let of_backend = world.traffic().of_backend(id);
         let counted = (of_backend.packets, of_backend.bytes, of_backend.new_flows);
         assert_eq!(counted, (2, bytes, 1), "{mode:?}");
         assert_eq!(world.reasons().iter().sum::<u64>(), 0, "{mode:?}");

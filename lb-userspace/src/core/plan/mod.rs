@@ -46,12 +46,7 @@ pub enum Op {
         number: u32,
         address: Ipv4Addr,
     },
-    /// A backend that was not there: its counters start at 0.
-    NewBackend {
-        id: u32,
-        entry: abi::Backend,
-    },
-    /// A backend that changes in place.
+    /// A backend that is new, or changes in place.
     Backend {
         id: u32,
         entry: abi::Backend,
@@ -62,7 +57,7 @@ pub enum Op {
         id: u16,
         entry: abi::Service,
     },
-    /// Nothing names this backend any more.
+    /// Nothing names this backend any more: what it counted goes to its service.
     BackendCleared {
         id: u32,
     },
@@ -277,7 +272,7 @@ fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<O
             None => {
                 let Some(id) = image.backend_ids.take() else { continue };
                 placed.backends.insert(backend.key, PlacedBackend { id, entry });
-                ops.push(Op::NewBackend { id, entry });
+                ops.push(Op::Backend { id, entry });
             }
         }
     }

@@ -91,6 +91,7 @@ pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneErro
                 .backends
                 .values()
                 .for_each(|backend| image.backend_ids.reserve(backend.id));
+            tables.finish_adding(placed.id)?;
             image.services.insert(vip, placed);
         }
     }

@@ -12,7 +12,7 @@
 //! - `vips`: the table of what clients connect to
 //! - `adopt`: the account of maps that are there already
 //! - `links`: attaching to interfaces
-//! - `stats`: counters
+//! - `stats`: what was counted
 //! - [`janitor`]: the thread that sweeps the flow table and keeps its clock
 //! - [`run`]: packets through the program without an interface
 //! - [`single`]: `decap` and `pass`, which need no daemon
@@ -48,7 +48,7 @@ use lb_common::maps;
 pub use error::DataplaneError;
 pub use kernel::capabilities;
 pub use links::{Attached, index_of};
-pub use stats::Counters;
+pub use stats::Traffic;
 pub use tables::free_ports;
 
 use crate::core::image::Image;
@@ -173,11 +173,6 @@ impl Dataplane {
     /// The first write that the kernel refuses; those before it stand.
     pub fn apply(&mut self, ops: &[Op]) -> Result<(), DataplaneError> {
         ops.iter().try_for_each(|op| self.tables.apply(op))
-    }
-
-    /// Counters as they are now, all CPUs added up.
-    pub fn counters(&self) -> Result<Counters, DataplaneError> {
-        stats::read(&self.tables)
     }
 
     /// What the janitor needs: its own view of the maps.

@@ -55,7 +55,7 @@ pub fn entries(limits: &Limits) -> [(&'static str, u32); 17] {
         (maps::PORT_QUEUES, limits.sources),
         (maps::SOURCES, limits.sources),
         (maps::SOURCE_ADDRS, limits.sources),
-        (maps::SERVICE_STATS, limits.services),
+        (maps::SERVICE_PAST, limits.services),
         (maps::BACKEND_STATS, limits.backends),
         (maps::REASONS, Reason::ALL.len() as u32),
         (maps::CLOCK, 1),

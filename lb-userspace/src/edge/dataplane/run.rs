@@ -50,7 +50,7 @@ pub struct Runner {
 impl Runner {
     pub fn new(dataplane: &mut Dataplane) -> Result<Self, DataplaneError> {
         let trace = mapped(&mut dataplane.ebpf, maps::TRACE, 1)?;
-        let before = dataplane.counters()?.reasons;
+        let before = dataplane.reasons()?;
         Ok(Self {
             trace,
             before,
@@ -109,7 +109,7 @@ impl Runner {
 
     /// The reason whose counter has moved.
     fn reason(&mut self, dataplane: &Dataplane) -> Result<Option<Reason>, DataplaneError> {
-        let after = dataplane.counters()?.reasons;
+        let after = dataplane.reasons()?;
         let moved = after
             .iter()
             .zip(&self.before)

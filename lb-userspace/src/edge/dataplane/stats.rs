@@ -1,69 +1,66 @@
-//! Counters, all CPUs added up.
+//! What the data plane has counted, all CPUs added up.
 
 use std::collections::HashMap;
 
-use lb_common::abi::{BackendCounters, ServiceCounters};
+use lb_common::abi::Counters;
 use lb_common::maps;
 use lb_common::reason::Reason;
 
-use super::DataplaneError;
-use super::tables::Tables;
+use super::{Dataplane, DataplaneError};
+use crate::core::image::{Image, Rested};
 
-/// Every counter of the data plane.
+/// Packets that were sent.
 #[derive(Clone, Debug, Default)]
-pub struct Counters {
-    /// By number of the service; only those that exist.
-    pub services: HashMap<u16, ServiceCounters>,
-    /// By reason, in the order of [`Reason::ALL`].
-    pub reasons: Vec<u64>,
+pub struct Traffic {
+    /// By number of the service.
+    pub services: HashMap<u16, Counters>,
+    /// By identifier of the backend.
+    pub backends: HashMap<u32, Counters>,
 }
 
-pub fn read(tables: &Tables) -> Result<Counters, DataplaneError> {
-    let mut counters = Counters::default();
-    for reason in Reason::ALL {
-        let values = tables
-            .reasons
-            .get(&(*reason as u32), 0)
-            .map_err(|error| DataplaneError::map(maps::REASONS, error))?;
-        counters.reasons.push(values.iter().sum());
+impl Traffic {
+    /// Counters of the service with this number; 0 where there is none.
+    pub fn of_service(&self, id: u16) -> Counters {
+        self.services.get(&id).copied().unwrap_or_default()
     }
-    Ok(counters)
+
+    /// Counters of the backend with this identifier; 0 where there is none.
+    pub fn of_backend(&self, id: u32) -> Counters {
+        self.backends.get(&id).copied().unwrap_or_default()
+    }
 }
 
-impl super::Dataplane {
-    /// Counters of the service with this number.
-    pub fn service_counters(&self, id: u16) -> Result<ServiceCounters, DataplaneError> {
-        let values = self
-            .tables
-            .service_stats
-            .get(&(id as u32), 0)
-            .map_err(|error| DataplaneError::map(maps::SERVICE_STATS, error))?;
-        Ok(values
-            .iter()
-            .fold(ServiceCounters::default(), |sum, cpu| ServiceCounters {
-                packets: sum.packets + cpu.packets,
-                bytes: sum.bytes + cpu.bytes,
-                new_flows: sum.new_flows + cpu.new_flows,
-                back_packets: sum.back_packets + cpu.back_packets,
-                back_bytes: sum.back_bytes + cpu.back_bytes,
-                reserved: 0,
-            }))
+impl Dataplane {
+    /// Packets that were sent, as far as the services and backends in `image` go. A service has those of its backends: of the ones
+    /// it has, of the ones it had that rest, and of those that are gone.
+    pub fn traffic(&self, image: &Image) -> Result<Traffic, DataplaneError> {
+        let mut traffic = Traffic::default();
+        for placed in image.services.values() {
+            let mut sum = self.tables.past(placed.id)?.counters;
+            for backend in placed.backends.values() {
+                let counters = self.tables.counters(backend.id)?;
+                sum += counters;
+                traffic.backends.insert(backend.id, counters);
+            }
+            traffic.services.insert(placed.id, sum);
+        }
+        for (_, what) in &image.retired {
+            let Rested::Backend(id) = what else { continue };
+            let service = self.tables.backends.load(*id as usize).service;
+            if let Some(sum) = traffic.services.get_mut(&service) {
+                *sum += self.tables.counters(*id)?;
+            }
+        }
+        Ok(traffic)
     }
 
-    /// Counters of the backend with this identifier.
-    pub fn backend_counters(&self, id: u32) -> Result<BackendCounters, DataplaneError> {
-        let values = self
-            .tables
-            .backend_stats
-            .get(&id, 0)
-            .map_err(|error| DataplaneError::map(maps::BACKEND_STATS, error))?;
-        Ok(values
-            .iter()
-            .fold(BackendCounters::default(), |sum, cpu| BackendCounters {
-                packets: sum.packets + cpu.packets,
-                bytes: sum.bytes + cpu.bytes,
-                new_flows: sum.new_flows + cpu.new_flows,
-                reserved: 0,
-            }))
+    /// Packets that were not sent by reason, in the order of [`Reason::ALL`].
+    pub fn reasons(&self) -> Result<Vec<u64>, DataplaneError> {
+        let of = |reason: &Reason| {
+            let values = self.tables.reasons.get(&(*reason as u32), 0);
+            let values = values.map_err(|error| DataplaneError::map(maps::REASONS, error))?;
+            Ok(values.iter().sum())
+        };
+        Reason::ALL.iter().map(of).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use lb_common::abi::{
-    Back, BackKey, Backend, BackendCounters, Hop, PORTS_PER_SOURCE, PortQueue, Service, ServiceCounters, Slot,
+    Back, BackKey, Backend, Counters, Hop, NO_BACKEND, PORTS_PER_SOURCE, Past, PortQueue, Service, Slot,
     role::{self, RoleLine},
     vip_buckets,
 };
@@ -36,8 +36,8 @@ pub struct Tables {
     known: Roles,
     pub sources: HashMap<MapData, u32, u32>,
     pub source_addrs: Array<MapData, u32>,
-    pub service_stats: PerCpuArray<MapData, ServiceCounters>,
-    pub backend_stats: PerCpuArray<MapData, BackendCounters>,
+    pub past: Array<MapData, Past>,
+    pub backend_stats: PerCpuArray<MapData, Counters>,
     pub reasons: PerCpuArray<MapData, u64>,
     ports: Option<Vec<u16>>,
     cpus: usize,
@@ -71,7 +71,7 @@ impl Tables {
             known: Roles::default(),
             sources: typed(ebpf, maps::SOURCES)?,
             source_addrs: typed(ebpf, maps::SOURCE_ADDRS)?,
-            service_stats: typed(ebpf, maps::SERVICE_STATS)?,
+            past: typed(ebpf, maps::SERVICE_PAST)?,
             backend_stats: typed(ebpf, maps::BACKEND_STATS)?,
             reasons: typed(ebpf, maps::REASONS)?,
             ports,
@@ -90,23 +90,11 @@ impl Tables {
             Op::Egress { index } => self.egress.insert(*index),
             Op::EgressGone { index } => gone(maps::EGRESS, self.egress.remove(*index)),
             Op::Source { number, address } => self.add_source(*number, *address),
-            Op::NewBackend { id, entry } => {
-                let zero = PerCpuValues::try_from(vec![BackendCounters::default(); self.cpus])
-                    .map_err(|error| DataplaneError::io(maps::BACKEND_STATS, error))?;
-                self.backend_stats
-                    .set(*id, zero, 0)
-                    .map_err(|error| DataplaneError::map(maps::BACKEND_STATS, error))?;
-                self.backends.store(*id as usize, entry);
-                Ok(())
-            }
             Op::Backend { id, entry } => {
                 self.backends.store(*id as usize, entry);
                 Ok(())
             }
-            Op::BackendCleared { id } => {
-                self.clear_backend(*id);
-                Ok(())
-            }
+            Op::BackendCleared { id } => self.clear_backend(*id),
             Op::Service { id, entry } => self.put_service(*id, entry),
             Op::Slots { changes } => {
                 for (index, backend) in changes {
@@ -163,22 +151,68 @@ impl Tables {
     }
 
     fn put_service(&mut self, id: u16, entry: &Service) -> Result<(), DataplaneError> {
-        let zero = PerCpuValues::try_from(vec![ServiceCounters::default(); self.cpus])
-            .map_err(|error| DataplaneError::io(maps::SERVICE_STATS, error))?;
-        self.service_stats
-            .set(id as u32, zero, 0)
-            .map_err(|error| DataplaneError::map(maps::SERVICE_STATS, error))?;
+        self.set_past(id, Past::default())?;
         self.services
             .set(id as u32, entry, 0)
             .map_err(|error| DataplaneError::map(maps::SERVICES, error))
     }
 
-    fn clear_backend(&mut self, id: u32) {
+    /// A backend that nothing names any more: what it counted goes to its service, and its place is empty.
+    fn clear_backend(&mut self, id: u32) -> Result<(), DataplaneError> {
+        let service = self.add_to_past(id)?;
+        self.finish_adding(service)?;
         for word in 0..size_of::<Backend>() / 8 {
             self.backends
                 .word(id as usize, word)
                 .store(0, std::sync::atomic::Ordering::Release);
         }
+        Ok(())
+    }
+
+    /// Adds what a backend has counted to its service's past, in one write that also says so. Gives the service.
+    pub fn add_to_past(&mut self, id: u32) -> Result<u16, DataplaneError> {
+        let service = self.backends.load(id as usize).service;
+        let mut past = self.past(service)?;
+        past.counters += self.counters(id)?;
+        past.added = id;
+        self.set_past(service, past)?;
+        Ok(service)
+    }
+
+    /// Empties the counters of the backend that were last added to a service's past: also where a daemon was killed before it
+    /// came to that, so that they count once.
+    pub fn finish_adding(&mut self, service: u16) -> Result<(), DataplaneError> {
+        let past = self.past(service)?;
+        if past.added == NO_BACKEND {
+            return Ok(());
+        }
+        let zero = PerCpuValues::try_from(vec![Counters::default(); self.cpus])
+            .map_err(|error| DataplaneError::io(maps::BACKEND_STATS, error))?;
+        self.backend_stats
+            .set(past.added, zero, 0)
+            .map_err(|error| DataplaneError::map(maps::BACKEND_STATS, error))?;
+        let added = NO_BACKEND;
+        self.set_past(service, Past { added, ..past })
+    }
+
+    /// What the backends of a service had counted that are gone.
+    pub fn past(&self, service: u16) -> Result<Past, DataplaneError> {
+        let past = self.past.get(&(service as u32), 0);
+        past.map_err(|error| DataplaneError::map(maps::SERVICE_PAST, error))
+    }
+
+    fn set_past(&mut self, service: u16, past: Past) -> Result<(), DataplaneError> {
+        let set = self.past.set(service as u32, past, 0);
+        set.map_err(|error| DataplaneError::map(maps::SERVICE_PAST, error))
+    }
+
+    /// What a backend has counted, all CPUs added up.
+    pub fn counters(&self, backend: u32) -> Result<Counters, DataplaneError> {
+        let values = self.backend_stats.get(&backend, 0);
+        let values = values.map_err(|error| DataplaneError::map(maps::BACKEND_STATS, error))?;
+        let mut sum = Counters::default();
+        values.iter().for_each(|cpu| sum += *cpu);
+        Ok(sum)
     }
 
     /// A source address and the queue of its ports, before any backend names it.

@@ -65,6 +65,11 @@ pub fn forget_roles(dir: &Path) -> Result<(), DataplaneError> {
     Ok(())
 }
 
+/// Adds what a backend has counted to its service's past, as if the daemon had been killed right then.
+pub fn add_to_past(dataplane: &mut Dataplane, backend: u32) -> Result<(), DataplaneError> {
+    dataplane.tables.add_to_past(backend).map(drop)
+}
+
 /// Bytes that the kernel accounts for each map of the balancer: `memlock` of its descriptor (since Linux 6.4 what the map really
 /// takes, before that an estimate).
 pub fn map_bytes(dataplane: &Dataplane) -> Result<Vec<(&'static str, u64)>, DataplaneError> {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context as _, Result, ensure};
-use lb_common::abi::{FlowKey, FlowValue, PORTS_PER_SOURCE, ServiceCounters};
+use lb_common::abi::{Counters, FlowKey, FlowValue, PORTS_PER_SOURCE};
 use lb_common::bench::Listed;
 use lb_common::reason::Reason;
 use lb_tests::packet::objects::has_flow_table;
@@ -158,16 +158,16 @@ impl Balancer {
         Ok(self.counters(mode, Protocol::Tcp)?.back_packets)
     }
 
-    fn counters(&self, mode: Mode, protocol: Protocol) -> Result<ServiceCounters> {
+    fn counters(&self, mode: Mode, protocol: Protocol) -> Result<Counters> {
         let id = self.world.placed(vip(mode, protocol)).id;
-        Ok(self.world.dataplane.service_counters(id)?)
+        Ok(self.world.dataplane.traffic(&self.world.image)?.of_service(id))
     }
 
     /// Packets that were not sent for this reason.
     pub fn not_sent(&self, reason: Reason) -> Result<u64> {
         let place = Reason::ALL.iter().position(|other| *other == reason);
         let place = place.context("a reason that is not listed")?;
-        Ok(self.world.dataplane.counters()?.reasons[place])
+        Ok(self.world.dataplane.reasons()?[place])
     }
 
     /// The answers of `fullnat`'s backends, one a flow, in a random order.

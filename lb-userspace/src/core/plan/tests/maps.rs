@@ -83,20 +83,19 @@ impl Maps {
                 );
                 self.sources.push(*address);
             }
-            Op::NewBackend { id, entry } => {
-                assert!(!self.backends.contains_key(id), "backend {id} is there");
-                assert!(
-                    self.flows.iter().all(|(_, backend)| backend != id),
-                    "flows name backend {id}"
-                );
-                assert_rested(self.backend_seen.get(id), self.sweeps, format!("backend {id}"));
-                self.backends.insert(*id, *entry);
-            }
-            Op::Backend { id, entry } => {
-                let before = self.backends.insert(*id, *entry).expect("the backend is there");
-                let fixed = |entry: &abi::Backend| (entry.address, entry.port, entry.mode, entry.service);
-                assert_eq!(fixed(&before), fixed(entry), "backend {id} became another one");
-            }
+            Op::Backend { id, entry } => match self.backends.insert(*id, *entry) {
+                Some(before) => {
+                    let fixed = |entry: &abi::Backend| (entry.address, entry.port, entry.mode, entry.service);
+                    assert_eq!(fixed(&before), fixed(entry), "backend {id} became another one");
+                }
+                None => {
+                    assert!(
+                        self.flows.iter().all(|(_, backend)| backend != id),
+                        "flows name backend {id}"
+                    );
+                    assert_rested(self.backend_seen.get(id), self.sweeps, format!("backend {id}"));
+                }
+            },
             Op::BackendCleared { id } => {
                 assert!(self.backends.remove(id).is_some(), "backend {id} is cleared twice");
                 assert!(
@@ -124,6 +123,10 @@ impl Maps {
         if *entry == abi::Service::NONE {
             assert!(self.services.remove(&id).is_some(), "service {id} is cleared twice");
         } else {
+            assert!(
+                self.backends.values().all(|backend| backend.service != id),
+                "a backend of another service {id} would count for this one"
+            );
             assert!(
                 self.services.insert(id, *entry).is_none(),
                 "the number of service {id} is in use"

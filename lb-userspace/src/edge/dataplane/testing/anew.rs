@@ -42,7 +42,7 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
         }
         maps::SERVICES => empty_array(&mut tables.services),
         maps::SOURCE_ADDRS => empty_array(&mut tables.source_addrs),
-        maps::SERVICE_STATS => empty_counters(&mut tables.service_stats),
+        maps::SERVICE_PAST => empty_array(&mut tables.past),
         maps::BACKEND_STATS => empty_counters(&mut tables.backend_stats),
         maps::REASONS => empty_counters(&mut tables.reasons),
         maps::VIPS
