@@ -22,8 +22,10 @@ pub mod maps {
     pub const FLOOR_BACKEND: &str = "FLOOR_BACKEND";
 }
 
-/// Words of a frame's front that are written anew before each run.
+/// Words of an IPv4 frame's front that are written anew before each run.
 pub const FRONT_WORDS: usize = 7;
+/// Of an IPv6 frame's.
+pub const FRONT6_WORDS: usize = 10;
 
 /// Flows that share a client's address: its ports.
 pub const PORTS_PER_CLIENT_BITS: u32 = 14;
@@ -50,12 +52,12 @@ pub mod feed_flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Feed {
-    /// The frame's first 56 bytes: Ethernet, IPv4 without options, TCP or UDP. Source address and port are those of flow 0,
-    /// checksums are right.
-    pub front: [u64; FRONT_WORDS],
+    /// The frame's first 56 bytes, or 80: Ethernet, IPv4 without options or IPv6 without extension headers, TCP or UDP. Source
+    /// address and port are those of flow 0, checksums are right.
+    pub front: [u64; FRONT6_WORDS],
     /// Packets so far.
     pub count: u64,
-    /// Source address of flow 0, host order.
+    /// Source address of flow 0, of IPv6 its last four bytes, host order.
     pub client: u32,
     /// Number of flows less one, a power of two less one.
     pub mask: u32,
@@ -70,7 +72,7 @@ pub struct Feed {
     pub backend: u32,
     /// Listed packets: destination address of source 0, host order.
     pub source: u32,
-    pub reserved: [u64; 4],
+    pub reserved: u64,
 }
 
 /// A listed packet, from a backend to a source address: `port:16 | backend:10 | source:6`, the port in host order.

@@ -1,30 +1,50 @@
-//! The outer IPv4 header of `ipip` (RFC 2003): what is the same in every one, and its share of the checksum.
+//! The outer header of `ipip`, IPv4 (RFC 2003) or IPv6 (RFC 2473): what is the same in every one, and its share of the checksum.
 
 use crate::checksum::{fold, halves};
 
 /// Version 4, five words.
 pub const VERSION_IHL: u8 = 0x45;
-/// Time to live of outer headers.
+/// Time to live, or hop limit, of outer headers.
 pub const OUTER_TTL: u8 = 64;
-/// IP protocol number of IPv4 in IPv4.
-pub const PROTOCOL_IPIP: u8 = 4;
+/// IP protocol number of IPv4 in another header.
+pub const PROTOCOL_IPV4: u8 = 4;
+/// IP protocol number of IPv6 in another header.
+pub const PROTOCOL_IPV6: u8 = 41;
 /// The flag *don't fragment*, as in the packet.
 pub const DONT_FRAGMENT: u16 = 0x4000u16.to_be();
-/// Bytes of the outer header.
-pub const OUTER_BYTES: u16 = 20;
+/// Bytes of an outer IPv4 header.
+pub const OUTER_IPV4_BYTES: u16 = 20;
+/// Bytes of an outer IPv6 header.
+pub const OUTER_IPV6_BYTES: u16 = 40;
 
-/// One's complement sum of all of an outer header but its type of service and its length, folded, not inverted. Addresses as in
-/// the packet.
-pub const fn outer_sum(source: u32, destination: u32) -> u16 {
+/// One's complement sum of all of an outer IPv4 header but its type of service and its length, folded, not inverted. `protocol` is
+/// what is in it; addresses as in the packet.
+pub const fn outer_sum(source: u32, destination: u32, protocol: u8) -> u16 {
     let version = u16::from_ne_bytes([VERSION_IHL, 0]);
-    let ttl = u16::from_ne_bytes([OUTER_TTL, PROTOCOL_IPIP]);
+    let ttl = u16::from_ne_bytes([OUTER_TTL, protocol]);
     fold(version as u32 + DONT_FRAGMENT as u32 + ttl as u32 + halves(source) + halves(destination))
+}
+
+/// An IPv4 address as an IPv6 one, both as in the packet: `::ffff:a.b.c.d` (RFC 4291, section 2.5.5.2).
+#[inline(always)]
+pub const fn mapped(address: u32) -> [u64; 2] {
+    [0, 0xffff_0000 | (address as u64) << 32]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checksum::sum;
+
+    #[test]
+    fn an_ipv4_address_is_mapped_as_the_standard_library_does() {
+        let address = std::net::Ipv4Addr::new(192, 0, 2, 1);
+        let bytes: Vec<u8> = mapped(u32::from_ne_bytes(address.octets()))
+            .iter()
+            .flat_map(|word| word.to_ne_bytes())
+            .collect();
+        assert_eq!(bytes, address.to_ipv6_mapped().octets());
+    }
 
     #[test]
     fn the_template_and_the_variable_words_make_a_valid_header() {
@@ -40,7 +60,7 @@ mod tests {
             0x40,
             0,
             OUTER_TTL,
-            PROTOCOL_IPIP,
+            PROTOCOL_IPV6,
             0,
             0,
             10,
@@ -53,7 +73,7 @@ mod tests {
             1,
         ];
         let words = u16::from_ne_bytes([0, header[1]]) as u32 + u16::from_ne_bytes([header[2], header[3]]) as u32;
-        let checksum = !fold(outer_sum(source, destination) as u32 + words);
+        let checksum = !fold(outer_sum(source, destination, PROTOCOL_IPV6) as u32 + words);
         header[10..12].copy_from_slice(&checksum.to_ne_bytes());
         assert_eq!(sum(&header), 0xffff);
     }

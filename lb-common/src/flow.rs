@@ -13,6 +13,9 @@ pub const DEFAULT_HASH_KEY: [u64; 2] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_
 /// probability close to one half for each input bit.
 const MIX_A: u64 = 0xbf58_476d_1ce4_e5b9;
 const MIX_B: u64 = 0x94d0_49bb_1331_11eb;
+/// Two more, odd and as random: 2^64 divided by the golden ratio, and that of Stafford's "Mix01".
+const MIX_C: u64 = 0x9e37_79b9_7f4a_7c15;
+const MIX_D: u64 = 0x7fb5_d329_728e_a185;
 
 /// Mixes 64 bits, one to one (Stafford's Mix13).
 #[inline(always)]
@@ -37,6 +40,27 @@ pub const fn hash_v4(
     let x = (from ^ key[0]).wrapping_mul(MIX_A);
     let x = (x ^ (x >> 32)) ^ (to ^ key[1]).wrapping_mul(MIX_B);
     mix(x)
+}
+
+/// Hash of an IPv6 flow. Addresses, in two words, and ports as in the packet.
+#[inline(always)]
+pub const fn hash_v6(
+    key: [u64; 2],
+    source: [u64; 2],
+    destination: [u64; 2],
+    source_port: u16,
+    destination_port: u16,
+    protocol: u8,
+) -> u64 {
+    // None of the products waits for another.
+    let from = (source[0] ^ key[0])
+        .wrapping_mul(MIX_A)
+        .wrapping_add((source[1] ^ key[1]).wrapping_mul(MIX_B));
+    let to = (destination[0] ^ key[1])
+        .wrapping_mul(MIX_C)
+        .wrapping_add((destination[1] ^ key[0]).wrapping_mul(MIX_D));
+    let ends = (source_port as u64) << 32 | (destination_port as u64) << 16 | protocol as u64;
+    mix(from.wrapping_add(to) ^ ends)
 }
 
 /// The slot of a flow in a table of `size` slots: `0 <= slot < size`, from the high half of the hash.
@@ -130,5 +154,46 @@ mod tests {
             assert_eq!(is, want, "{is:#x}");
         }
     }
+
+    /// As above.
+    #[test]
+    fn golden_vectors_of_ipv6() {
+        let address = [0xb80d_0120, 0x0100_0000_0000_0000];
+        let service = [0x0100_0000_b80d_0120, 0x1000_0000_0000_0000];
+        let vectors = [
+            (
+                hash_v6(DEFAULT_HASH_KEY, [0; 2], [0; 2], 0, 0, 0),
+                0xde0b_67f0_eae1_9ce4,
+            ),
+            (
+                hash_v6(DEFAULT_HASH_KEY, address, service, 0x409c, 0x5000, 6),
+                0xb3a4_c3e9_ba27_5acd,
+            ),
+            (
+                hash_v6(DEFAULT_HASH_KEY, [u64::MAX; 2], [u64::MAX; 2], u16::MAX, u16::MAX, 17),
+                0x2624_23b7_4b90_fe3b_u64,
+            ),
+        ];
+        for (is, want) in vectors {
+            assert_eq!(is, want, "{is:#x}");
+        }
+    }
+
+    /// Hosts of one network, the commonest clients, spread evenly; see [`consecutive_ports_spread_evenly`].
+    #[test]
+    fn consecutive_addresses_of_ipv6_spread_evenly() {
+        let mut hits = [0u32; 1009];
+        let flows = 200_000u32;
+        for flow in 0..flows {
+            let client = [0x0100_feed_b80d_0120, u64::from(flow).to_be()];
+            let hash = hash_v6(DEFAULT_HASH_KEY, client, [0xb80d_0120, 1 << 56], 0x409c, 0x5000, 6);
+            hits[slot(hash, 1009) as usize] += 1;
+        }
+        let expected = flows as f64 / 1009.0;
+        let chi: f64 = hits.iter().map(|h| (*h as f64 - expected).powi(2) / expected).sum();
+        let sigma = (2.0 * 1008.0f64).sqrt();
+        assert!((chi - 1008.0).abs() < 6.0 * sigma, "chi squared {chi}");
+    }
+
     const GOLDEN: [u64; 3] = [0xf4fe_f03f_b880_c1bc, 0x9d6f_5c41_cd90_81bd, 0x2679_d6f0_e642_ee83];
 }

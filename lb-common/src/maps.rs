@@ -12,23 +12,29 @@ pub const SLOTS: &str = "SLOTS";
 pub const BACKENDS: &str = "BACKENDS";
 /// [`crate::abi::BackKey`] → [`crate::abi::Back`], hash.
 pub const BACKS: &str = "BACKS";
-/// [`crate::abi::RouteKey`] → [`crate::abi::Hop`], longest prefix match.
+/// [`crate::abi::BackKey6`] → [`crate::abi::Back`], hash.
+pub const BACKS6: &str = "BACKS6";
+/// Prefix of IPv4 clients as in the packet → [`crate::abi::Hop`], longest prefix match.
 pub const ROUTES: &str = "ROUTES";
+/// Prefix of IPv6 clients as in the packet → [`crate::abi::Hop`], longest prefix match.
+pub const ROUTES6: &str = "ROUTES6";
 /// Interface index → interface to send from, devmap.
 pub const EGRESS: &str = "EGRESS";
 /// [`crate::abi::Bucket`]s of the flow table of `fullnat`, array, mapped by the daemon.
 pub const FLOWS: &str = "FLOWS";
 /// `source number * 65536 + port` → [`crate::abi::Entry`] of the flow that holds it, array, mapped by the daemon.
 pub const PORTS: &str = "PORTS";
+/// `source number * 65536 + port` → [`crate::abi::Client6`] of the flow that holds it, if its client is IPv6; array.
+pub const CLIENTS6: &str = "CLIENTS6";
 /// Rings of free ports, 65,536 places a source, array of `u32`, mapped by the daemon.
 pub const FREE_PORTS: &str = "FREE_PORTS";
 /// Source number → [`crate::abi::PortQueue`], array, mapped by the daemon.
 pub const PORT_QUEUES: &str = "PORT_QUEUES";
 /// [`crate::abi::role::RoleLine`]s of all addresses, array, mapped by the daemon.
 pub const ROLES: &str = "ROLES";
-/// Source address as in the packet → source number, hash.
+/// [`crate::abi::Address`] of a source → source number, hash.
 pub const SOURCES: &str = "SOURCES";
-/// Source number → source address as in the packet, array.
+/// Source number → [`crate::abi::Address`], array.
 pub const SOURCE_ADDRS: &str = "SOURCE_ADDRS";
 /// Seconds that a daemon has been running for, all runs added up; array of one `u64`, mapped by the daemon.
 pub const CLOCK: &str = "CLOCK";
@@ -38,6 +44,8 @@ pub const SERVICE_PAST: &str = "SERVICE_PAST";
 pub const BACKEND_STATS: &str = "BACKEND_STATS";
 /// [`crate::reason::Reason`] → packets, per CPU.
 pub const REASONS: &str = "REASONS";
+/// What a chain of extension headers led to, while a packet is looked at; array of one `u32`, per CPU.
+pub const FOUND: &str = "FOUND";
 /// [`crate::abi::Meta`], array of one.
 pub const META: &str = "META";
 /// [`crate::abi::Trace`] of the last packet, array of one, mapped by the daemon.
@@ -50,10 +58,13 @@ pub const BALANCER: &[&str] = &[
     SLOTS,
     BACKENDS,
     BACKS,
+    BACKS6,
     ROUTES,
+    ROUTES6,
     EGRESS,
     FLOWS,
     PORTS,
+    CLIENTS6,
     FREE_PORTS,
     PORT_QUEUES,
     ROLES,
@@ -63,11 +74,12 @@ pub const BALANCER: &[&str] = &[
     SERVICE_PAST,
     BACKEND_STATS,
     REASONS,
+    FOUND,
     META,
     TRACE,
 ];
 
-/// Maps of `decap`: local address as in the packet → anything, hash.
+/// Maps of `decap`: local address → anything, hash. Addresses of `decap` are IPv6, IPv4 ones mapped ([`crate::encap::mapped`])
 pub const DECAP_LOCAL: &str = "DECAP_LOCAL";
 /// Prefixes of balancers whose packets are unpacked, longest prefix match.
 pub const DECAP_FROM: &str = "DECAP_FROM";
@@ -82,10 +94,12 @@ pub mod decap {
     pub const OTHER: u32 = 1;
     /// Tunnel packets from a source that is not allowed; dropped.
     pub const NOT_ALLOWED: u32 = 2;
-    /// Tunnel packets whose inner packet is not IPv4 or is cut short; dropped.
+    /// Tunnel packets whose inner packet is not what the outer header says, or is cut short; dropped.
     pub const MALFORMED: u32 = 3;
+    /// Tunnel packets that met congestion, and whose sender does not understand a mark of it; dropped (RFC 6040, section 4.2).
+    pub const NOT_CAPABLE: u32 = 4;
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
 }
 
 /// Globals in `.rodata` that the daemon sets at load.

@@ -47,8 +47,8 @@ pub enum Verdict {
 }
 
 reasons! {
-    /// Not an IPv4 packet.
-    NotIpv4 = 0, Pass, "not_ipv4";
+    /// Neither an IPv4 nor an IPv6 packet.
+    NotIp = 0, Pass, "not_ip";
     /// Neither TCP nor UDP.
     NotTcpUdp = 1, Pass, "not_tcp_udp";
     /// No service has this address, port and protocol, and it is nobody's way back.
@@ -61,13 +61,13 @@ reasons! {
     KernelRoutes = 5, Pass, "kernel_routes";
     /// The frame ends before the TCP or UDP header does.
     ShortHeader = 6, Drop, "short_header";
-    /// The length in the IPv4, TCP or UDP header contradicts the packet.
+    /// The length in the IP, TCP or UDP header contradicts the packet.
     BadLength = 7, Drop, "bad_length";
     /// Its source address is 0.0.0.0.
     BadSource = 8, Drop, "bad_source";
     /// A fragment: its ports are not in every part.
     Fragment = 9, Drop, "fragment";
-    /// Its time to live ends here.
+    /// Its time to live, or hop limit, ends here.
     TtlExpired = 10, Drop, "ttl_expired";
     /// Larger than the link to the next hop takes, counting the outer header.
     TooBig = 11, Drop, "too_big";
@@ -89,6 +89,8 @@ reasons! {
     NoHeadroom = 19, Drop, "no_headroom";
     /// A map entry that must exist does not: a fault of ours.
     Internal = 20, Drop, "internal";
+    /// IPv6 extension headers that cannot be followed: more than eight or 215 bytes of them, or a route that does not end here.
+    ExtensionHeaders = 21, Drop, "extension_headers";
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     bindings::{BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as FibLookup},
-    btf_maps::lpm_trie::Key,
     helpers::bpf_fib_lookup,
     programs::XdpContext,
 };
 use lb_common::{
-    abi::{BackKey, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, hop_egress, role},
+    abi::{Address, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, hop_egress, role},
     reason::Reason,
 };
 
@@ -17,21 +16,21 @@ use crate::{
     bucket::Entry,
     count,
     exit::{Send, Step, exit},
+    family::Family,
     flow_table,
-    maps::{BACKENDS, BACKS, ROUTES, SERVICES, SOURCE_ADDRS, SOURCES},
+    maps::{BACKENDS, SERVICES, SOURCE_ADDRS, SOURCES},
     packet::Window,
     parse::{self, Addresses, Packet},
     ports,
     rewrite::{self, Ends},
-    send, service, trace,
+    send,
+    service::{self, Balanced},
+    trace,
 };
 
-/// Address family of IPv4 for the kernel's FIB.
-const AF_INET: u8 = 2;
-
 /// Whose way back a packet is on.
-struct Client {
-    address: u32,
+struct Client<F: Family> {
+    address: F::Address,
     port: u16,
     service: u32,
     backend: u32,
@@ -40,10 +39,10 @@ struct Client {
 }
 
 #[inline(always)]
-pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(
+pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
     ctx: &XdpContext,
     window: &Window,
-    addresses: Addresses,
+    addresses: Addresses<F>,
     role: u8,
 ) -> Step<Send> {
     let held = if FLOW_TABLE { fullnat(&addresses, role)? } else { None };
@@ -51,7 +50,7 @@ pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(
         Some(client) => client,
         None => nat(&addresses)?,
     };
-    let hop = route(client.address);
+    let hop = F::route(client.address);
     if client.holder.is_none() && hop.is_some_and(|hop| hop.egress == hop_egress::HOST) {
         // A backend of `nat` that answers this host itself, a health check above all.
         return exit(Reason::NoService);
@@ -71,7 +70,7 @@ pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(
         return exit(Reason::Internal);
     };
     let ends = Ends {
-        source: vip.address[0],
+        source: F::of(&vip.address),
         destination: client.address,
         source_port: vip.port,
         destination_port: client.port,
@@ -81,8 +80,8 @@ pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(
 
 /// The client of a packet to one of our source addresses, if a flow holds that port and the packet comes from its backend.
 #[inline(always)]
-fn fullnat(packet: &Addresses, role: u8) -> Step<Option<Client>> {
-    let Some(number) = source(packet.destination, role) else {
+fn fullnat<F: Balanced>(packet: &Addresses<F>, role: u8) -> Step<Option<Client<F>>> {
+    let Some(number) = source::<F>(packet.destination, role) else {
         return Ok(None);
     };
     let index = number * PORTS_PER_SOURCE + u16::from_be(packet.destination_port) as u32;
@@ -97,14 +96,19 @@ fn fullnat(packet: &Addresses, role: u8) -> Step<Option<Client>> {
     let Some(backend) = BACKENDS.get(value.backend()) else {
         return exit(Reason::Internal);
     };
-    if backend.address[0] != packet.source || backend.port != packet.source_port || backend.protocol != packet.protocol
+    if F::of(&backend.address) != packet.source
+        || backend.port != packet.source_port
+        || backend.protocol != packet.protocol
     {
         return Ok(None);
     }
+    let Some((address, port)) = F::client(key, index) else {
+        return exit(Reason::Internal);
+    };
     Ok(Some(Client {
-        address: key.client(),
-        port: key.client_port(),
-        service: key.service() as u32,
+        address,
+        port,
+        service: backend.service as u32,
         backend: value.backend(),
         holder: Some((holder, value)),
     }))
@@ -112,33 +116,27 @@ fn fullnat(packet: &Addresses, role: u8) -> Step<Option<Client>> {
 
 /// The number of a source address, by what its byte in [`role`] says.
 #[inline(always)]
-fn source(address: u32, role: u8) -> Option<u32> {
+fn source<F: Balanced>(address: F::Address, role: u8) -> Option<u32> {
     let said = role & role::SOURCE;
     if said == 0 {
         return None;
     }
     if said == role::SOME_SOURCE {
         // SAFETY: the daemon replaces whole entries.
-        return unsafe { SOURCES.get(address) }.copied();
+        return unsafe { SOURCES.get(F::any(address)) }.copied();
     }
     let number = said as u32 - 1;
-    (*SOURCE_ADDRS.get(number)? == address).then_some(number)
+    let own: &Address = SOURCE_ADDRS.get(number)?;
+    (F::of(own) == address).then_some(number)
 }
 
 /// The client of a packet that a `nat` backend sent.
 #[inline(always)]
-fn nat(packet: &Addresses) -> Step<Client> {
-    if service::role(packet.source) & role::NAT == 0 {
+fn nat<F: Balanced>(packet: &Addresses<F>) -> Step<Client<F>> {
+    if service::role::<F>(packet.source) & role::NAT == 0 {
         return exit(Reason::NoService);
     }
-    let key = BackKey {
-        address: packet.source,
-        port: packet.source_port,
-        protocol: packet.protocol,
-        reserved: 0,
-    };
-    // SAFETY: the daemon replaces whole entries.
-    let Some(back) = (unsafe { BACKS.get(key) }) else {
+    let Some(back) = F::back(packet.source, packet.source_port, packet.protocol) else {
         return exit(Reason::NoService);
     };
     Ok(Client {
@@ -150,19 +148,13 @@ fn nat(packet: &Addresses) -> Step<Client> {
     })
 }
 
-/// What the daemon's mirror of the routes says of an address.
-#[inline(always)]
-fn route(address: u32) -> Option<&'static Hop> {
-    ROUTES.get(&Key::new(32, address))
-}
-
 /// Sends a packet to a client: by the mirror of the routes, by the kernel's FIB, or by leaving it to the kernel.
 #[inline(always)]
-fn deliver(
+fn deliver<F: Balanced>(
     ctx: &XdpContext,
     window: &Window,
-    packet: &Packet,
-    ends: Ends,
+    packet: &Packet<F>,
+    ends: Ends<F>,
     backend: u32,
     hop: Option<&'static Hop>,
 ) -> Step<Send> {
@@ -174,7 +166,7 @@ fn deliver(
         None => ask_kernel(ctx, packet, ends),
     };
     // An interface that takes no packets from XDP is the kernel's to use, too.
-    let way = hop.and_then(|(macs, egress)| send::way(packet, egress).ok().map(|way| (macs, way)));
+    let way = hop.and_then(|(macs, egress)| send::way(packet.ingress, egress).ok().map(|way| (macs, way)));
     let Some((macs, way)) = way else {
         rewrite::translate(window, packet, ends, false)?;
         return exit(Reason::KernelRoutes);
@@ -190,7 +182,7 @@ const QUERY_WORDS: usize = size_of::<FibLookup>() / size_of::<u64>();
 
 /// What the kernel's FIB and neighbours say.
 #[inline(always)]
-fn ask_kernel(ctx: &XdpContext, packet: &Packet, ends: Ends) -> Option<([u32; 3], u32)> {
+fn ask_kernel<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>) -> Option<([u32; 3], u32)> {
     let mut words = MaybeUninit::<[u64; QUERY_WORDS]>::uninit();
     for word in 0..QUERY_WORDS {
         // Volatile, or the stores become a call of `memset`.
@@ -199,13 +191,15 @@ fn ask_kernel(ctx: &XdpContext, packet: &Packet, ends: Ends) -> Option<([u32; 3]
     }
     // SAFETY: as large as the array, which is aligned for it, and a struct of integers that are all set.
     let query = unsafe { &mut *words.as_mut_ptr().cast::<FibLookup>() };
-    query.family = AF_INET;
+    query.family = F::FIB_FAMILY;
     query.l4_protocol = packet.protocol;
     query.sport = ends.source_port;
     query.dport = ends.destination_port;
     query.ifindex = packet.ingress;
-    query.__bindgen_anon_3.ipv4_src = ends.source;
-    query.__bindgen_anon_4.ipv4_dst = ends.destination;
+    let (source, destination) = (F::any(ends.source).0, F::any(ends.destination).0);
+    // An IPv4 address is the first of four words.
+    query.__bindgen_anon_3.ipv6_src = as_words(source);
+    query.__bindgen_anon_4.ipv6_dst = as_words(destination);
     let bytes = size_of::<FibLookup>() as i32;
     // SAFETY: the context is the one the kernel gave, the query lives on the stack and its size is right.
     let result = unsafe { bpf_fib_lookup(ctx.ctx.cast(), (&raw mut *query).cast(), bytes, 0) };
@@ -221,6 +215,13 @@ fn ask_kernel(ctx: &XdpContext, packet: &Packet, ends: Ends) -> Option<([u32; 3]
         ],
         query.ifindex,
     ))
+}
+
+/// An address in the kernel's four words.
+#[inline(always)]
+const fn as_words(address: [u64; 2]) -> [u32; 4] {
+    let [first, second] = address;
+    [first as u32, (first >> 32) as u32, second as u32, (second >> 32) as u32]
 }
 
 const _: () = assert!(size_of::<FibLookup>() == 64);

@@ -11,7 +11,7 @@
 //! 4. Only the daemon deletes: value, then a grace period, then key, then the port.
 
 use lb_common::{
-    abi::{Backend, FlowKey, FlowValue, PORTS_PER_SOURCE, backend_flags, flow_state, protocol},
+    abi::{Backend, Client6, FlowKey, FlowValue, PORTS_PER_SOURCE, backend_flags, flow_state, protocol},
     flow,
     reason::Reason,
 };
@@ -21,8 +21,9 @@ use crate::{
     bucket::{Entry, Line},
     config,
     exit::{Step, exit},
-    maps::{BACKENDS, CLOCK, FLOWS, SOURCE_ADDRS},
-    parse::Packet,
+    family::{V4, V6},
+    maps::{BACKENDS, CLIENTS6, CLOCK, FLOWS, SOURCE_ADDRS},
+    parse::{Addresses, Header, Packet},
     ports,
     select::{self, Owner, Source, Target},
     service::Found,
@@ -30,16 +31,86 @@ use crate::{
     wire::tcp_flags,
 };
 
+/// A family's flows: what their keys say of the client, and where the rest of it is.
+pub trait Keyed: Header {
+    fn key(addresses: &Addresses<Self>, service: u16) -> FlowKey;
+
+    /// Notes what the key does not say, before the port's entry with this index gets the key.
+    fn note_client(addresses: &Addresses<Self>, index: u32) -> Step<()>;
+
+    /// Whether the flow at this index is the packet's, not just one whose key is the same.
+    fn is_noted(addresses: &Addresses<Self>, index: u32) -> bool;
+
+    /// Address and port, as in the packet, of the client whose flow has this key and index.
+    fn client(key: FlowKey, index: u32) -> Option<(Self::Address, u16)>;
+}
+
+impl Keyed for V4 {
+    #[inline(always)]
+    fn key(addresses: &Addresses<V4>, service: u16) -> FlowKey {
+        FlowKey::v4(addresses.source, addresses.source_port, service)
+    }
+
+    #[inline(always)]
+    fn note_client(_: &Addresses<V4>, _: u32) -> Step<()> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn is_noted(_: &Addresses<V4>, _: u32) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn client(key: FlowKey, _: u32) -> Option<(u32, u16)> {
+        Some((key.client(), key.client_port()))
+    }
+}
+
+impl Keyed for V6 {
+    #[inline(always)]
+    fn key(addresses: &Addresses<V6>, service: u16) -> FlowKey {
+        FlowKey::v6(config::flow_seed(), addresses.source, addresses.source_port, service)
+    }
+
+    #[inline(always)]
+    fn note_client(addresses: &Addresses<V6>, index: u32) -> Step<()> {
+        let Some(client) = CLIENTS6.get_ptr_mut(index) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: the entry was looked up by this run; nobody reads it before the port's entry has its key.
+        unsafe {
+            (*client).address.0[0] = addresses.source[0];
+            (*client).address.0[1] = addresses.source[1];
+            (*client).port = addresses.source_port;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn is_noted(addresses: &Addresses<V6>, index: u32) -> bool {
+        CLIENTS6
+            .get(index)
+            .is_some_and(|client| client.address.0 == addresses.source && client.port == addresses.source_port)
+    }
+
+    #[inline(always)]
+    fn client(_: FlowKey, index: u32) -> Option<([u64; 2], u16)> {
+        let client: &Client6 = CLIENTS6.get(index)?;
+        Some((client.address.as_v6(), client.port))
+    }
+}
+
 #[inline(always)]
-pub fn select<const TRACED: bool>(packet: &Packet, found: Found) -> Step<Target> {
-    if packet.source == 0 {
+pub fn select<F: Keyed, const TRACED: bool>(packet: &Packet<F>, found: Found) -> Step<Target<F>> {
+    if packet.source == F::UNSPECIFIED {
         return exit(Reason::BadSource);
     }
-    let key = FlowKey::new(packet.source, packet.source_port, found.id as u16);
+    let key = F::key(packet, found.id as u16);
     let candidates = Candidates::of(key)?;
     match candidates.find(key) {
-        Some(entry) => known::<TRACED>(packet, found, key, entry),
-        None => unknown::<TRACED>(packet, found, key, &candidates),
+        Some(entry) => known::<F, TRACED>(packet, found, key, entry),
+        None => unknown::<F, TRACED>(packet, found, key, &candidates),
     }
 }
 
@@ -114,7 +185,12 @@ fn claim(bucket: Line, key: FlowKey) -> Step<Option<Entry>> {
 
 /// A packet of a flow that the table has.
 #[inline(always)]
-fn known<const TRACED: bool>(packet: &Packet, found: Found, key: FlowKey, entry: Entry) -> Step<Target> {
+fn known<F: Keyed, const TRACED: bool>(
+    packet: &Packet<F>,
+    found: Found,
+    key: FlowKey,
+    entry: Entry,
+) -> Step<Target<F>> {
     let word = entry.value.load();
     if word == 0 {
         return exit(Reason::FlowBusy);
@@ -123,9 +199,13 @@ fn known<const TRACED: bool>(packet: &Packet, found: Found, key: FlowKey, entry:
     let Some(backend) = BACKENDS.get(value.backend()) else {
         return exit(Reason::Internal);
     };
+    if starts(packet) && !F::is_noted(packet, value.index()) {
+        // Two clients whose keys are the same, by chance: the one that came first keeps its place.
+        return exit(Reason::FlowTableFull);
+    }
     let gone = backend.flags & backend_flags::ALIVE == 0 || backend.service != found.id as u16;
     if starts(packet) && (gone || (value.state() >= flow_state::FIN && packet.protocol == protocol::TCP)) {
-        return again::<TRACED>(packet, found, key, entry, value);
+        return again::<F, TRACED>(packet, found, key, entry, value);
     }
     if gone {
         return exit(Reason::BackendGone);
@@ -144,14 +224,19 @@ fn known<const TRACED: bool>(packet: &Packet, found: Found, key: FlowKey, entry:
 
 /// The first packet of a flow.
 #[inline(always)]
-fn unknown<const TRACED: bool>(packet: &Packet, found: Found, key: FlowKey, candidates: &Candidates) -> Step<Target> {
+fn unknown<F: Keyed, const TRACED: bool>(
+    packet: &Packet<F>,
+    found: Found,
+    key: FlowKey,
+    candidates: &Candidates,
+) -> Step<Target<F>> {
     if !starts(packet) {
         return exit(Reason::NoFlow);
     }
-    let owner = select::owner::<TRACED>(packet, found.service)?;
+    let owner = select::owner::<F, TRACED>(packet, found.service)?;
     let entry = candidates.claim(key)?;
     let state = next_state(packet, flow_state::EMBRYONIC);
-    match ports::take(key, &owner, state, clock()) {
+    match ports::take(packet, key, &owner, state, clock()) {
         Ok(index) => {
             entry.value.store(FlowValue::new(index, owner.id, state, clock()).0);
             target(owner.id, owner.backend, index, true)
@@ -165,14 +250,14 @@ fn unknown<const TRACED: bool>(packet: &Packet, found: Found, key: FlowKey, cand
 
 /// A new flow under the key of one that is over: the port stays where the new backend's sources include it.
 #[inline(always)]
-fn again<const TRACED: bool>(
-    packet: &Packet,
+fn again<F: Keyed, const TRACED: bool>(
+    packet: &Packet<F>,
     found: Found,
     key: FlowKey,
     entry: Entry,
     old: FlowValue,
-) -> Step<Target> {
-    let owner: Owner = select::owner::<TRACED>(packet, found.service)?;
+) -> Step<Target<F>> {
+    let owner: Owner = select::owner::<F, TRACED>(packet, found.service)?;
     let state = next_state(packet, flow_state::EMBRYONIC);
     let number = old.index() / PORTS_PER_SOURCE;
     let first = owner.backend.source_first as u32;
@@ -181,7 +266,7 @@ fn again<const TRACED: bool>(
         old.index()
     } else {
         // The old port no longer has a flow that names it; the daemon finds and frees it.
-        ports::take(key, &owner, state, clock())?
+        ports::take(packet, key, &owner, state, clock())?
     };
     if entry
         .value
@@ -194,12 +279,12 @@ fn again<const TRACED: bool>(
 }
 
 #[inline(always)]
-fn target(id: u32, backend: &'static Backend, index: u32, new_flow: bool) -> Step<Target> {
+fn target<F: Keyed>(id: u32, backend: &'static Backend, index: u32, new_flow: bool) -> Step<Target<F>> {
     let Some(address) = SOURCE_ADDRS.get(index / PORTS_PER_SOURCE) else {
         return exit(Reason::Internal);
     };
     let source = Source {
-        address: *address,
+        address: F::of(address),
         port: (index as u16).to_be(),
     };
     Ok(Target {
@@ -212,13 +297,13 @@ fn target(id: u32, backend: &'static Backend, index: u32, new_flow: bool) -> Ste
 
 /// Whether a packet may begin a flow.
 #[inline(always)]
-fn starts(packet: &Packet) -> bool {
+fn starts<F: Keyed>(packet: &Packet<F>) -> bool {
     packet.protocol != protocol::TCP || packet.is_syn()
 }
 
 /// The state of a direction after this packet.
 #[inline(always)]
-pub fn next_state(packet: &Packet, state: u8) -> u8 {
+pub fn next_state<F: Keyed>(packet: &Packet<F>, state: u8) -> u8 {
     let seen = if packet.protocol != protocol::TCP {
         flow_state::ESTABLISHED
     } else if packet.tcp_flags & tcp_flags::RST != 0 {

@@ -10,7 +10,7 @@
 //! 4. [`rewrite`]: by the backend's mode
 //! 5. [`send`]: back out, or through another interface
 //!
-//! [`back`] is the way of a backend's packets to the client, where it leads through here. A step gives what the next one
+//! Each step is generic in the [`family`], IPv4 or IPv6. [`back`] is the way of a backend's packets to the client, where it leads through here. A step gives what the next one
 //! needs, or an [`exit::Exit`]; no step looks back. [`packet`] is the one place where bounds are checked, [`maps`] where maps
 //! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted, [`bucket`] what the hash tables
 //! of [`service`] and [`flow_table`] are made of.
@@ -30,6 +30,7 @@ pub mod bucket;
 pub mod config;
 pub mod count;
 pub mod exit;
+pub mod family;
 pub mod flow_table;
 pub mod maps;
 pub mod packet;

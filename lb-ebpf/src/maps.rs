@@ -7,7 +7,8 @@ use aya_ebpf::{
 };
 use lb_common::{
     abi::{
-        Back, BackKey, Backend, Bucket, Counters, Entry, Hop, Meta, Past, PortQueue, Service, Slot, Trace,
+        Address, Back, BackKey, BackKey6, Backend, Bucket, Client6, Counters, Entry, Hop, Meta, Past, PortQueue,
+        Service, Slot, Trace,
         role::{self, RoleLine},
     },
     reason::Reason,
@@ -26,7 +27,11 @@ pub static BACKENDS: Array<Backend, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static BACKS: HashMap<BackKey, Back, 1> = HashMap::new();
 #[btf_map]
+pub static BACKS6: HashMap<BackKey6, Back, 1> = HashMap::new();
+#[btf_map]
 pub static ROUTES: LpmTrie<u32, Hop, 1, { BPF_F_NO_PREALLOC as usize }> = LpmTrie::new();
+#[btf_map]
+pub static ROUTES6: LpmTrie<[u64; 2], Hop, 1, { BPF_F_NO_PREALLOC as usize }> = LpmTrie::new();
 #[btf_map]
 pub static EGRESS: DevMapHash<1> = DevMapHash::new();
 #[btf_map]
@@ -34,15 +39,17 @@ pub static FLOWS: Array<Bucket, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static PORTS: Array<Entry, 1, MAPPED> = Array::new();
 #[btf_map]
+pub static CLIENTS6: Array<Client6, 1> = Array::new();
+#[btf_map]
 pub static FREE_PORTS: Array<u32, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static PORT_QUEUES: Array<PortQueue, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static ROLES: Array<RoleLine, { role::LINES as usize }, MAPPED> = Array::new();
 #[btf_map]
-pub static SOURCES: HashMap<u32, u32, 1> = HashMap::new();
+pub static SOURCES: HashMap<Address, u32, 1> = HashMap::new();
 #[btf_map]
-pub static SOURCE_ADDRS: Array<u32, 1> = Array::new();
+pub static SOURCE_ADDRS: Array<Address, 1> = Array::new();
 #[btf_map]
 pub static CLOCK: Array<u64, 1, MAPPED> = Array::new();
 #[btf_map]
@@ -51,6 +58,8 @@ pub static SERVICE_PAST: Array<Past, 1> = Array::new();
 pub static BACKEND_STATS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map]
 pub static REASONS: PerCpuArray<u64, { Reason::ALL.len() }> = PerCpuArray::new();
+#[btf_map]
+pub static FOUND: PerCpuArray<u32, 1> = PerCpuArray::new();
 #[btf_map]
 pub static META: Array<Meta, 1> = Array::new();
 #[btf_map]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
 
-use crate::wire::{self, Ethernet, Front, Ipv4, Ports, Tcp, Udp};
+use crate::wire::{self, Ethernet, Extension, FragmentHeader, Front, Front6, Ipv4, Ipv6, Ports, Tcp, Udp};
 
 /// A header that may be read at any offset of a frame, and its bytes there.
 ///
@@ -21,9 +21,25 @@ unsafe impl Wire for Ethernet {
 unsafe impl Wire for Ipv4 {
     const BYTES: usize = size_of::<Ipv4>();
 }
+// SAFETY: plain integers without padding.
+unsafe impl Wire for Ipv6 {
+    const BYTES: usize = size_of::<Ipv6>();
+}
+// SAFETY: plain integers without padding.
+unsafe impl Wire for Extension {
+    const BYTES: usize = size_of::<Extension>();
+}
+// SAFETY: plain integers without padding.
+unsafe impl Wire for FragmentHeader {
+    const BYTES: usize = size_of::<FragmentHeader>();
+}
 // SAFETY: bytes.
 unsafe impl Wire for Front {
     const BYTES: usize = size_of::<Front>();
+}
+// SAFETY: bytes.
+unsafe impl Wire for Front6 {
+    const BYTES: usize = size_of::<Front6>();
 }
 // SAFETY: plain integers without padding.
 unsafe impl Wire for Ports {

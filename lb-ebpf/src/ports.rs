@@ -11,7 +11,9 @@ use crate::{
     bucket::Entry,
     config,
     exit::{Step, exit},
+    flow_table::Keyed,
     maps::{FREE_PORTS, PORT_QUEUES, PORTS},
+    parse::Addresses,
     select::Owner,
 };
 
@@ -30,7 +32,7 @@ pub fn holder(index: u32) -> Option<Entry> {
 
 /// Takes a free port for a new flow and writes the flow into it. Gives its index.
 #[inline(always)]
-pub fn take(key: FlowKey, owner: &Owner, state: u8, now: u16) -> Step<u32> {
+pub fn take<F: Keyed>(client: &Addresses<F>, key: FlowKey, owner: &Owner, state: u8, now: u16) -> Step<u32> {
     let count = owner.backend.source_count as u32;
     let first = owner.backend.source_first as u32;
     let mut turn = flow::source(owner.hash, count);
@@ -47,6 +49,7 @@ pub fn take(key: FlowKey, owner: &Owner, state: u8, now: u16) -> Step<u32> {
             let Some(holder) = holder(index) else {
                 return exit(Reason::Internal);
             };
+            F::note_client(client, index)?;
             holder
                 .value
                 .store(FlowValue::new(FlowValue::PUBLISHED, owner.id, state, now).0);

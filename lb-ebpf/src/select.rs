@@ -9,7 +9,8 @@ use lb_common::{
 use crate::{
     config,
     exit::{Step, exit},
-    flow_table,
+    family::Family,
+    flow_table::{self, Keyed},
     maps::{BACKENDS, SLOTS},
     parse::Packet,
     service::Found,
@@ -17,19 +18,19 @@ use crate::{
 };
 
 /// Where a packet goes.
-pub struct Target {
+pub struct Target<F: Family> {
     pub id: u32,
     pub backend: &'static Backend,
     /// `fullnat`: the source that it leaves with; else unused.
-    pub source: Source,
+    pub source: Source<F>,
     /// Whether a flow begins here.
     pub new_flow: bool,
 }
 
 /// A source address and port, as in the packet.
 #[derive(Clone, Copy)]
-pub struct Source {
-    pub address: u32,
+pub struct Source<F: Family> {
+    pub address: F::Address,
     pub port: u16,
 }
 
@@ -42,27 +43,33 @@ pub struct Owner {
 }
 
 #[inline(always)]
-pub fn select<const FLOW_TABLE: bool, const TRACED: bool>(packet: &Packet, found: Found) -> Step<Target> {
+pub fn select<F: Keyed, const FLOW_TABLE: bool, const TRACED: bool>(
+    packet: &Packet<F>,
+    found: Found,
+) -> Step<Target<F>> {
     if found.service.flags & service_flags::FLOW_TABLE != 0 {
         if FLOW_TABLE {
-            return flow_table::select::<TRACED>(packet, found);
+            return flow_table::select::<F, TRACED>(packet, found);
         }
         // The daemon configures no such service then.
         return exit(Reason::Internal);
     }
-    let owner = owner::<TRACED>(packet, found.service)?;
+    let owner = owner::<F, TRACED>(packet, found.service)?;
     Ok(Target {
         id: owner.id,
         backend: owner.backend,
-        source: Source { address: 0, port: 0 },
+        source: Source {
+            address: F::UNSPECIFIED,
+            port: 0,
+        },
         new_flow: packet.is_syn(),
     })
 }
 
 /// Who takes new flows of this packet's kind.
 #[inline(always)]
-pub fn owner<const TRACED: bool>(packet: &Packet, service: &Service) -> Step<Owner> {
-    let hash = flow::hash_v4(
+pub fn owner<F: Keyed, const TRACED: bool>(packet: &Packet<F>, service: &Service) -> Step<Owner> {
+    let hash = F::hash(
         config::hash_key(),
         packet.source,
         packet.destination,

@@ -5,13 +5,12 @@ use lb_common::reason::Reason;
 use crate::{
     exit::{Send, Step, exit},
     maps::EGRESS,
-    parse::Packet,
 };
 
-/// How a packet gets out of the interface `egress`; 0 is none. Only notes a redirect, so it may come before the rewriting.
+/// How a packet that came in by the interface `ingress` gets out of the interface `egress`; 0 is none. Only notes a redirect, so it may come before the rewriting.
 #[inline(always)]
-pub fn way(packet: &Packet, egress: u32) -> Step<Send> {
-    if egress == packet.ingress {
+pub fn way(ingress: u32, egress: u32) -> Step<Send> {
+    if egress == ingress {
         return Ok(Send::Tx);
     }
     if egress == 0 {

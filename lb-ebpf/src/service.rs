@@ -11,33 +11,50 @@ use crate::{
     bucket::Line,
     config, count,
     exit::{Send, Step, exit},
+    family::{Family, V4, V6},
+    flow_table::Keyed,
     maps::{ROLES, SERVICES, VIPS},
     packet::Window,
     parse::{self, Addresses},
-    rewrite, select, send, trace,
+    rewrite::{self, Rewrite},
+    select, send, trace,
+    wire::{self, Ethernet},
 };
+
+/// A family with all that the steps need of it.
+pub trait Balanced: Keyed + Rewrite {}
+impl<F: Keyed + Rewrite> Balanced for F {}
 
 /// The way of a packet. `FLOW_TABLE`: whether this object has one; without it the compiler leaves out every compare-exchange,
 /// which kernels before 5.12 refuse even where it is never reached. `TRACED`: see [`trace`].
 #[inline(always)]
 pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> Step<Send> {
     let window = Window::of(ctx);
-    let addresses = parse::addresses(&window)?;
-    let role = role(addresses.destination);
-    let found = if role & role::VIP != 0 { find(&addresses) } else { None };
-    let Some(id) = found else {
-        return back::handle::<FLOW_TABLE, TRACED>(ctx, &window, addresses, role);
+    let Some(ethernet) = window.at::<Ethernet>(0) else {
+        return exit(Reason::NotIp);
     };
-    let Some(service) = SERVICES.get(id) else {
-        return exit(Reason::Internal);
+    // SAFETY: checked to lie in the frame.
+    match unsafe { (*ethernet).ethertype } {
+        wire::ETHERTYPE_IPV4 => balance::<V4, FLOW_TABLE, TRACED>(ctx, &window),
+        wire::ETHERTYPE_IPV6 => balance::<V6, FLOW_TABLE, TRACED>(ctx, &window),
+        _ => exit(Reason::NotIp),
+    }
+}
+
+#[inline(always)]
+fn balance<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext, window: &Window) -> Step<Send> {
+    let addresses = F::addresses(window)?;
+    let role = role::<F>(addresses.destination);
+    let found = if role & role::VIP != 0 { find(&addresses)? } else { None };
+    let Some(found) = found else {
+        return back::handle::<F, FLOW_TABLE, TRACED>(ctx, window, addresses, role);
     };
-    let found = Found { id, service };
-    trace::service::<TRACED>(id);
-    let packet = parse::whole(ctx, &window, addresses)?;
-    let target = select::select::<FLOW_TABLE, TRACED>(&packet, found)?;
+    trace::service::<TRACED>(found.id);
+    let packet = parse::whole(ctx, window, addresses)?;
+    let target = select::select::<F, FLOW_TABLE, TRACED>(&packet, found)?;
     trace::backend::<TRACED>(target.id);
-    let way = send::way(&packet, target.backend.egress)?;
-    rewrite::to_backend(ctx, &window, &packet, &target)?;
+    let way = send::way(packet.ingress, target.backend.egress)?;
+    rewrite::to_backend::<F, FLOW_TABLE>(ctx, window, &packet, &target)?;
     count::forward(target.id, packet.frame_length, target.new_flow);
     Ok(way)
 }
@@ -51,32 +68,37 @@ pub struct Found {
 
 /// What an address can be: bits of [`role`].
 #[inline(always)]
-pub fn role(address: u32) -> u8 {
-    let (line, byte) = role::place(address);
+pub fn role<F: Family>(address: F::Address) -> u8 {
+    let (line, byte) = F::role_place(address);
     ROLES.get(line).map_or(0, |line| line.0[byte % role::LINE_BYTES])
 }
 
-/// The number of the service that a packet is for.
+/// The service that a packet is for.
 #[inline(always)]
-fn find(addresses: &Addresses) -> Option<u32> {
-    lookup(addresses.destination, addresses.destination_port, addresses.protocol)
+fn find<F: Balanced>(addresses: &Addresses<F>) -> Step<Option<Found>> {
+    let key = F::vip_key(addresses.destination, addresses.destination_port, addresses.protocol);
+    let Some(id) = look_up(key) else {
+        return Ok(None);
+    };
+    let Some(service) = SERVICES.get(id) else {
+        return exit(Reason::Internal);
+    };
+    let exact = F::KEYS_ARE_EXACT
+        || F::of(&service.address) == addresses.destination
+            && service.port == addresses.destination_port
+            && service.protocol == addresses.protocol;
+    Ok(exact.then_some(Found { id, service }))
 }
 
 /// Whether some service has this address.
 #[inline(always)]
-pub fn has_address(address: u32) -> bool {
-    lookup(address, 0, 0).is_some()
+pub fn has_address<F: Family>(address: F::Address) -> bool {
+    look_up(F::vip_key(address, 0, 0)).is_some()
 }
 
 #[inline(always)]
-fn lookup(address: u32, port: u16, protocol: u8) -> Option<u32> {
-    let key = VipKey {
-        address,
-        port,
-        protocol,
-        reserved: 0,
-    };
-    let (key, mask) = (key.word(), config::vip_mask());
+fn look_up(key: VipKey) -> Option<u32> {
+    let (key, mask) = (key.0, config::vip_mask());
     in_bucket(vip_first(key, mask), key).or_else(|| in_bucket(vip_second(key, mask), key))
 }
 

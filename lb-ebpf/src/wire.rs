@@ -6,6 +6,8 @@
 
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
+/// EtherType of IPv6.
+pub const ETHERTYPE_IPV6: u16 = 0x86ddu16.to_be();
 
 /// Ethernet II header; the two MACs as three words, the way they are copied.
 #[repr(C)]
@@ -55,6 +57,74 @@ pub const IPV4_BYTES: usize = 20;
 pub const MORE_FRAGMENTS: u16 = 0x2000u16.to_be();
 /// The offset in [`Ipv4::fragment`].
 pub const FRAGMENT_OFFSET: u16 = 0x1fffu16.to_be();
+
+/// RFC 8200.
+#[repr(C)]
+pub struct Ipv6 {
+    /// `version:4 | traffic class:8 | flow label:20`.
+    pub version_class_label: u32,
+    pub payload_length: u16,
+    pub next_header: u8,
+    pub hop_limit: u8,
+    pub source: [u64; 2],
+    pub destination: [u64; 2],
+}
+
+impl Ipv6 {
+    #[inline(always)]
+    pub fn version(&self) -> u8 {
+        (u32::from_be(self.version_class_label) >> 28) as u8
+    }
+
+    #[inline(always)]
+    pub fn traffic_class(&self) -> u8 {
+        (u32::from_be(self.version_class_label) >> 20) as u8
+    }
+}
+
+/// Bytes of [`Ipv6`].
+pub const IPV6_BYTES: usize = 40;
+
+/// The bytes of an [`Ethernet`] header and an [`Ipv6`] header behind it, to be checked at once.
+#[repr(C)]
+pub struct Front6(pub [u8; ETHERNET_BYTES + IPV6_BYTES]);
+
+/// Numbers of IPv6 extension headers.
+pub mod next_header {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const DESTINATION: u8 = 60;
+}
+
+/// What hop-by-hop options, routing header and destination options begin with (RFC 8200, sections 4.3, 4.4 and 4.6).
+#[repr(C)]
+pub struct Extension {
+    pub next_header: u8,
+    /// In units of 8 bytes, the first 8 not counted.
+    pub length: u8,
+    /// Of a routing header, its type; else the first option.
+    pub kind: u8,
+    /// Of a routing header.
+    pub segments_left: u8,
+}
+
+/// RFC 8200, section 4.5.
+#[repr(C)]
+pub struct FragmentHeader {
+    pub next_header: u8,
+    pub reserved: u8,
+    /// `offset:13 | reserved:2 | more:1`.
+    pub offset: u16,
+    pub identification: u32,
+}
+
+/// Bytes of [`FragmentHeader`].
+pub const FRAGMENT_HEADER_BYTES: usize = 8;
+/// The offset in [`FragmentHeader::offset`].
+pub const FRAGMENT6_OFFSET: u16 = 0xfff8u16.to_be();
+/// The flag *more fragments* in [`FragmentHeader::offset`].
+pub const MORE_FRAGMENTS6: u16 = 0x0001u16.to_be();
 
 /// The first four bytes of TCP and UDP.
 #[repr(C)]

@@ -6,8 +6,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use lb_lab::Family::{V4, V6};
 use lb_lab::server::Content;
-use lb_lab::{Lab, Layout, Load, Mode, Plan, VIP, amount, program};
+use lb_lab::{Lab, Layout, Load, Mode, Plan, amount, program};
 use lb_tests::net::echo::{self, UdpClient};
 use lb_tests::net::{PATIENCE, STEADY_CHECK, digest, look, none_failed, ping};
 use lb_tests::{needs_flow_table, needs_lab};
@@ -52,6 +53,43 @@ fn l2() -> Result<()> {
 fn ipip() -> Result<()> {
     needs_lab!();
     requests_and_a_download(Plan::for_mode(Mode::Ipip))
+}
+
+#[test]
+fn fullnat_over_ipv6() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    requests_and_a_download(Plan::for_mode(Mode::Fullnat).families(V6, V6))
+}
+
+#[test]
+fn nat_over_ipv6() -> Result<()> {
+    needs_lab!();
+    requests_and_a_download(Plan::for_mode(Mode::Nat).families(V6, V6))
+}
+
+#[test]
+fn l2_over_ipv6() -> Result<()> {
+    needs_lab!();
+    requests_and_a_download(Plan::for_mode(Mode::L2).families(V6, V6))
+}
+
+#[test]
+fn ipip_over_ipv6() -> Result<()> {
+    needs_lab!();
+    requests_and_a_download(Plan::for_mode(Mode::Ipip).families(V6, V6))
+}
+
+#[test]
+fn ipv6_in_ipv4() -> Result<()> {
+    needs_lab!();
+    requests_and_a_download(Plan::for_mode(Mode::Ipip).families(V6, V4))
+}
+
+#[test]
+fn ipv4_in_ipv6() -> Result<()> {
+    needs_lab!();
+    requests_and_a_download(Plan::for_mode(Mode::Ipip).families(V4, V6))
 }
 
 /// Many requests from 20 connections at a time over the servers, of which none fails, and a download with the right digest.
@@ -132,13 +170,21 @@ fn udp_through_nat() -> Result<()> {
     udp(Plan::for_mode(Mode::Nat))
 }
 
+#[test]
+fn udp_through_fullnat_over_ipv6() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    udp(Plan::for_mode(Mode::Fullnat).families(V6, V6))
+}
+
 /// Datagrams of many clients reach servers, each client's the same one, and answers come from the VIP.
 fn udp(plan: Plan) -> Result<()> {
     const BACKEND_PORT: u16 = 5300;
     let mut lab = plan.build()?;
     lab.balancer.start()?;
     let mode = lab.mode().as_str();
-    let vip = format!("{VIP}:53/udp");
+    let target = lab.vip_at(53);
+    let vip = format!("{target}/udp");
     // Health by the servers' HTTP.
     let check = format!("{STEADY_CHECK},port=8080");
     let add = [
@@ -148,22 +194,19 @@ fn udp(plan: Plan) -> Result<()> {
     let mut services = Vec::new();
     for server in &lab.servers {
         services.push(echo::serve_udp(server.netns(), BACKEND_PORT, server.name())?);
-        let (name, address) = (
-            format!("echo/{}", server.name()),
-            format!("{}:{BACKEND_PORT}", server.address()),
-        );
+        let name = format!("echo/{}", server.name());
+        let address = lab.backend_at(server, BACKEND_PORT).to_string();
         lab.balancer.lb_ok(&["backend", "add", &name, &address])?;
     }
     look::wait_until_all_take_flows(&lab.balancer, "echo")?;
 
-    let target = SocketAddr::from((VIP, 53));
     let mut per_server = BTreeMap::<String, usize>::new();
     for number in 0..amount(100, 30) {
-        let client = UdpClient::open(lab.client.netns())?;
-        let first = client.ask(target, format!("client {number}").as_bytes())?;
+        let client = UdpClient::open(lab.client.netns(), target)?;
+        let first = client.ask(format!("client {number}").as_bytes())?;
         for length in [0, 1, 512, 1400] {
             let content: Vec<u8> = (0..length).map(|i| (i * 7 + number) as u8).collect();
-            let server = client.ask(target, &content)?;
+            let server = client.ask(&content)?;
             ensure!(server == first, "client {number} went from {first} to {server}");
         }
         *per_server.entry(first).or_default() += 1;
@@ -224,7 +267,7 @@ fn own_traffic_passes(plan: Plan) -> Result<()> {
     ensure!(received == large, "{} bytes came back other than sent", received.len());
 
     none_failed(&running.stop()?)?;
-    for reason in ["not_ipv4", "not_tcp_udp", "no_service"] {
+    for reason in ["not_ip", "not_tcp_udp", "no_service"] {
         assert!(look::packets(&lab.balancer, reason)? > 0, "{reason}");
     }
     assert_eq!(look::dropped(&lab.balancer)?, dropped_before);

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use lb_common::maps::decap;
 use lb_tests::needs_bpf;
-use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, CLIENT, SERVICE, SOURCES, STRANGER, backend, vip};
+use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, CLIENT, Family, SERVICE, SOURCES, STRANGER, backend, vip};
 use lb_tests::packet::{Frame, World, assert_same, bad_checksum, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::edge::dataplane::run::Verdict;
@@ -132,7 +132,7 @@ fn bad() -> Vec<Row> {
 
 fn allowed() -> [Prefix; 1] {
     [Prefix {
-        address: Ipv4Addr::new(10, 0, 0, 0),
+        address: [10, 0, 0, 0].into(),
         length: 24,
     }]
 }
@@ -141,7 +141,7 @@ fn allowed() -> [Prefix; 1] {
 fn each_packet_has_its_outcome() {
     needs_bpf!();
     // Set up.
-    let mut unpacker = Unpacker::new(&[HERE], &allowed()).expect("decap loads");
+    let mut unpacker = Unpacker::new(&[HERE.into()], &allowed()).expect("decap loads");
     let mut counted = [0; decap::COUNT];
     // Make.
     for row in good().into_iter().chain(others()).chain(bad()) {
@@ -165,7 +165,7 @@ fn without_a_list_anybody_may_send() {
     // Make.
     let packet = inner().in_tunnel(*STRANGER.ip(), HERE);
     // Set up.
-    let mut unpacker = Unpacker::new(&[HERE], &[]).expect("decap loads");
+    let mut unpacker = Unpacker::new(&[HERE.into()], &[]).expect("decap loads");
     // Check.
     let (verdict, after) = unpacker.run(&packet.bytes()).expect("the kernel runs it");
     assert_eq!(verdict, Verdict::Pass);
@@ -188,10 +188,10 @@ fn each_listed_prefix_and_address_counts() {
     // Set up.
     let [network] = allowed();
     let host = Prefix {
-        address: far,
+        address: far.into(),
         length: 32,
     };
-    let mut unpacker = Unpacker::new(&[HERE, SOURCES[1]], &[network, host]).expect("decap loads");
+    let mut unpacker = Unpacker::new(&[HERE.into(), SOURCES[1].into()], &[network, host]).expect("decap loads");
     let mut counted = [0; decap::COUNT];
     for (from, to, outcome) in rows {
         // Check.
@@ -224,7 +224,7 @@ fn there_and_back_again() {
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         world.serve(&service(vip(protocol), Mode::Ipip, pool([backend(1)])));
     }
-    let mut unpacker = Unpacker::new(&[HERE], &allowed()).expect("decap loads");
+    let mut unpacker = Unpacker::new(&[HERE.into()], &allowed()).expect("decap loads");
     for packet in packets {
         // Check.
         let packed = world.sent("packed", &packet.bytes());
@@ -233,5 +233,87 @@ fn there_and_back_again() {
         let wanted = packet.forwarded().macs(BALANCER_MAC, BACKEND_MAC);
         assert_same("unpacked", after, &wanted.bytes());
         assert_eq!(bad_checksum(after), None);
+    }
+}
+
+/// Either family in either, as the balancer packs it; and what Linux's own tunnels unpack too.
+#[test]
+fn either_family_in_either() {
+    needs_bpf!();
+    for (service, backend) in Family::BOTH
+        .into_iter()
+        .flat_map(|one| Family::BOTH.map(|other| (one, other)))
+    {
+        // Set up.
+        let here = backend.backend(1).ip();
+        let from = backend.source();
+        let length = if from.is_ipv6() { 128 } else { 32 };
+        let mut unpacker = Unpacker::new(&[here], &[Prefix { address: from, length }]).expect("decap loads");
+        let what = format!("{service:?} in {backend:?}");
+        let inner = Frame::tcp(service.client(0), service.service()).data(b"data");
+        // Check.
+        let (verdict, after) = unpacker
+            .run(&inner.clone().in_tunnel(from, here).bytes())
+            .expect("it runs");
+        assert_eq!(verdict, Verdict::Pass, "{what}");
+        assert_same(&what, after, &inner.bytes());
+        let stranger = backend.client(0).ip();
+        let (verdict, _) = unpacker
+            .run(&inner.clone().in_tunnel(stranger, here).bytes())
+            .expect("it runs");
+        assert_eq!(verdict, Verdict::Drop, "{what}, from a stranger");
+        let elsewhere = inner.clone().in_tunnel(from, backend.backend(2).ip()).bytes();
+        let (verdict, after) = unpacker.run(&elsewhere).expect("it runs");
+        assert_eq!(verdict, Verdict::Pass, "{what}, to another host");
+        assert_same(&what, after, &elsewhere);
+        let mut short = inner.in_tunnel(from, here).bytes();
+        short.truncate(short.len() - 1);
+        let (verdict, _) = unpacker.run(&short).expect("it runs");
+        assert_eq!(verdict, Verdict::Drop, "{what}, cut short");
+        let counted = unpacker.counters().expect("counters");
+        assert_eq!(counted, [1, 1, 1, 1, 0], "{what}");
+    }
+}
+
+/// What a router has marked as congested comes out marked, or not at all (RFC 6040, figure 4).
+#[test]
+fn marks_of_congestion_are_handed_on() {
+    needs_bpf!();
+    const CONGESTED: u8 = 3;
+    for (service, backend) in Family::BOTH
+        .into_iter()
+        .flat_map(|one| Family::BOTH.map(|other| (one, other)))
+    {
+        // Set up.
+        let here = backend.backend(1).ip();
+        let mut unpacker = Unpacker::new(&[here], &[]).expect("decap loads");
+        // Make.
+        for ecn in 0..4 {
+            let inner = Frame::udp(service.client(0), service.service())
+                .payload(b"question")
+                .dscp_and_ecn(46, ecn);
+            let mut packet = inner.clone().in_tunnel(backend.source(), here).bytes();
+            mark(&mut packet, backend);
+            let (verdict, after) = unpacker.run(&packet).expect("it runs");
+            // Check.
+            let what = format!("{ecn} of {service:?} in {backend:?}");
+            if ecn == 0 {
+                assert_eq!(verdict, Verdict::Drop, "{what}");
+            } else {
+                assert_eq!(verdict, Verdict::Pass, "{what}");
+                assert_same(&what, after, &inner.dscp_and_ecn(46, CONGESTED).bytes());
+                assert_eq!(bad_checksum(after), None, "{what}");
+            }
+        }
+        let counted = unpacker.counters().expect("counters");
+        assert_eq!(counted, [3, 0, 0, 0, 1]);
+    }
+}
+
+/// Marks the outer header as congested; its checksum is of no matter to the program.
+fn mark(packet: &mut [u8], outer: Family) {
+    match outer {
+        Family::V4 => packet[15] |= 3,
+        Family::V6 => packet[15] |= 3 << 4,
     }
 }

@@ -23,7 +23,7 @@ fn play(world: &mut World, modes: &[Mode], backends: impl Iterator<Item = u8> + 
     for mode in modes {
         let address = address_of(*mode);
         world.serve(&service(address, *mode, pool(backends.clone().map(backend))));
-        let to = std::net::SocketAddrV4::new(address.address, address.port);
+        let to = std::net::SocketAddr::new(address.address, address.port);
         for n in 0..40 {
             outcomes.push(world.run(&Frame::tcp(client(n), to).syn().bytes()));
             outcomes.push(world.run(&Frame::tcp(client(n), to).data(b"data").bytes()));

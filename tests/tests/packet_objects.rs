@@ -53,7 +53,7 @@ fn the_janitor_keeps_on_without_a_flow_table() {
     needs_bpf!();
     // Make: two sources, as for `fullnat`.
     let of = |n| Wanted {
-        sources: SOURCES.to_vec(),
+        sources: SOURCES.map(Into::into).to_vec(),
         ..service(TCP, Mode::Ipip, pool([backend(n)]))
     };
     // Set up: packets went to a backend that is removed.

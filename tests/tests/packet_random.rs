@@ -34,7 +34,7 @@ fn doors(modes: &[Mode]) -> impl Iterator<Item = (Mode, Vip)> {
         (
             mode,
             Vip {
-                address: *door.ip(),
+                address: (*door.ip()).into(),
                 port: door.port(),
                 protocol,
             },

@@ -1,11 +1,11 @@
 //! What addresses can be, by their last two octets: right where addresses end alike, and after a daemon was killed.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_common::reason::Reason;
-use lb_tests::packet::places::{CLIENT_HOP, SERVICE, backend, client, vip};
+use lb_tests::packet::places::{CLIENT_HOP, SERVICE, SOURCES, backend, client, vip};
 use lb_tests::packet::{Frame, Setup, World, pool, service};
 use lb_tests::{needs_bpf, needs_flow_table};
 use lb_userspace::core::model::{Mode, Protocol};
@@ -59,10 +59,10 @@ fn two_services_may_end_alike() {
     needs_bpf!();
     let mut world = World::default();
     let other = lb_userspace::core::model::Vip {
-        address: ends_as(TCP.address),
+        address: ends_as(*SERVICE.ip()).into(),
         ..TCP
     };
-    let to_other = Frame::tcp(client(0), SocketAddrV4::new(other.address, other.port)).syn();
+    let to_other = Frame::tcp(client(0), SocketAddr::new(other.address, other.port)).syn();
     world.serve(&service(TCP, Mode::L2, pool([backend(1)])));
     world.serve(&service(other, Mode::L2, pool([backend(2)])));
     world.remove(TCP);
@@ -79,7 +79,7 @@ fn answers_find_their_clients_where_two_sources_end_alike() {
     needs_flow_table!();
     let mut world = World::default();
     let mut wanted = service(TCP, Mode::Fullnat, pool([backend(1)]));
-    wanted.sources.push(ends_as(wanted.sources[0]));
+    wanted.sources.push(ends_as(SOURCES[0]).into());
     let sources = wanted.sources.clone();
     world.serve(&wanted);
     let mut seen = [0; 2];
@@ -133,7 +133,7 @@ fn a_daemon_that_adopts_maps_mends_what_was_not_written() {
     )));
     let mut first = open(&pins);
     let everywhere = RoutePrefix {
-        address: Ipv4Addr::UNSPECIFIED,
+        address: Ipv4Addr::UNSPECIFIED.into(),
         length: 0,
     };
     let ops = plan::routes(&mut first.image, &[(everywhere, RouteHop::Via(CLIENT_HOP))].into());

@@ -4,7 +4,7 @@
 /// A key that is free when 0, and a value. 16 bytes.
 ///
 /// In the flow table of `fullnat` and among its ports a [`super::FlowKey`] and a [`super::FlowValue`], which is 0 while the entry is
-/// being made or being deleted; in the table of what clients connect to a [`super::VipKey::word`] and the number of a service.
+/// being made or being deleted; in the table of what clients connect to a [`super::VipKey`] and the number of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(16))]
 pub struct Entry {

@@ -1,30 +1,49 @@
 //! The flow table of `fullnat` and its ports.
 
-/// Who a flow is: `client address:32 | client port:16 | service:16`, the first two as in the packet. Never 0: no client has
-/// the address 0.0.0.0.
+use super::Address;
+use crate::flow::mix;
+
+/// Who a flow is, in one word that is never 0.
+///
+/// Of an IPv4 client `client address:32 | client port:16 | service:16`, the first two as in the packet: no client has the address
+/// 0.0.0.0. Of an IPv6 client a hash with a secret seed; two clients have the same one once in 2^64, and the first packet of the
+/// second is compared with the [`Client6`] of the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct FlowKey(pub u64);
 
 impl FlowKey {
     #[inline(always)]
-    pub const fn new(client: u32, client_port: u16, service: u16) -> Self {
+    pub const fn v4(client: u32, client_port: u16, service: u16) -> Self {
         Self((client as u64) << 32 | (client_port as u64) << 16 | service as u64)
     }
-    /// Client's address as in the packet.
+    #[inline(always)]
+    pub const fn v6(seed: u64, client: [u64; 2], client_port: u16, service: u16) -> Self {
+        let ends = (client_port as u64) << 16 | service as u64;
+        let high = mix(client[0] ^ seed);
+        let key = mix(high ^ client[1]) ^ mix(seed.rotate_left(32) ^ ends);
+        Self(if key == 0 { 1 } else { key })
+    }
+    /// An IPv4 client's address as in the packet.
     #[inline(always)]
     pub const fn client(self) -> u32 {
         (self.0 >> 32) as u32
     }
-    /// Client's port as in the packet.
+    /// An IPv4 client's port as in the packet.
     #[inline(always)]
     pub const fn client_port(self) -> u16 {
         (self.0 >> 16) as u16
     }
-    #[inline(always)]
-    pub const fn service(self) -> u16 {
-        self.0 as u16
-    }
+}
+
+/// What the key of an IPv6 client's flow does not say, beside the entry of its port. 24 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Client6 {
+    pub address: Address,
+    /// As in the packet.
+    pub port: u16,
+    pub reserved: [u16; 3],
 }
 
 /// How far one direction of a flow has come, as seen in its packets. The order is that of a flow's life.
@@ -100,6 +119,7 @@ pub struct PortQueue {
 }
 
 assert_layout! {
+    Client6: 24, 8;
     PortQueue: 128, 64;
 }
 
@@ -124,10 +144,24 @@ mod tests {
 
     #[test]
     fn flow_key_keeps_its_fields() {
-        let key = FlowKey::new(0x0100_000a, 0x5000, 0xffff);
-        assert_eq!(
-            (key.client(), key.client_port(), key.service()),
-            (0x0100_000a, 0x5000, 0xffff)
-        );
+        let key = FlowKey::v4(0x0100_000a, 0x5000, 0xffff);
+        assert_eq!((key.client(), key.client_port()), (0x0100_000a, 0x5000));
+        assert_ne!(key, FlowKey::v4(0x0100_000a, 0x5000, 0xfffe));
+    }
+
+    #[test]
+    fn keys_of_ipv6_clients_differ_in_each_part() {
+        let key = FlowKey::v6(7, [1, 2], 3, 4);
+        for other in [
+            FlowKey::v6(8, [1, 2], 3, 4),
+            FlowKey::v6(7, [9, 2], 3, 4),
+            FlowKey::v6(7, [2, 1], 3, 4),
+            FlowKey::v6(7, [1, 9], 3, 4),
+            FlowKey::v6(7, [1, 2], 9, 4),
+            FlowKey::v6(7, [1, 2], 3, 9),
+            FlowKey::v6(7, [1, 2], 4, 3),
+        ] {
+            assert_ne!(key, other);
+        }
     }
 }

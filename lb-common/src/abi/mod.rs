@@ -2,7 +2,9 @@
 //!
 //! # Layout
 //!
-//! - here: services, slots, backends, the way back, counters
+//! - here: services, slots, backends, the way back
+//! - `address`: of either family
+//! - `counters`: what a packet is counted as
 //! - `bucket`: what hash tables are made of
 //! - `vip`: what clients connect to
 //! - `flows`: the flow table of `fullnat` and its ports
@@ -26,17 +28,21 @@ pub(crate) use assert_layout;
 
 use crate::encap;
 
+mod address;
 mod bucket;
+mod counters;
 mod flows;
 pub mod role;
 mod vip;
 
+pub use address::Address;
 pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
-pub use flows::{FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
+pub use counters::{Counters, Past};
+pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -60,7 +66,7 @@ pub enum Mode {
     Fullnat = 2,
     /// Destination MAC rewritten.
     L2 = 3,
-    /// Outer IPv4 header (RFC 2003).
+    /// Outer IPv4 or IPv6 header (RFC 2003, RFC 2473), whatever the family of the packet.
     Ipip = 4,
 }
 
@@ -77,10 +83,11 @@ impl Mode {
         }
     }
 
-    /// Bytes that it adds to every packet.
-    pub const fn added_bytes(self) -> u16 {
+    /// Bytes that it adds to every packet on the way to a backend, whose address is IPv6 or is not.
+    pub const fn added_bytes(self, to_ipv6: bool) -> u16 {
         match self {
-            Self::Ipip => encap::OUTER_BYTES,
+            Self::Ipip if to_ipv6 => encap::OUTER_IPV6_BYTES,
+            Self::Ipip => encap::OUTER_IPV4_BYTES,
             Self::Nat | Self::Fullnat | Self::L2 => 0,
         }
     }
@@ -101,8 +108,7 @@ pub struct Service {
     /// IP protocol number; 0: no such service.
     pub protocol: u8,
     pub reserved: u8,
-    /// Address as in the packet; IPv4 in the first word.
-    pub address: [u32; 4],
+    pub address: Address,
 }
 
 impl Service {
@@ -114,7 +120,7 @@ impl Service {
         port: 0,
         protocol: 0,
         reserved: 0,
-        address: [0; 4],
+        address: Address([0; 2]),
     };
 }
 
@@ -122,6 +128,8 @@ impl Service {
 pub mod service_flags {
     /// The flow table decides before the slot does: `fullnat`.
     pub const FLOW_TABLE: u32 = 1 << 0;
+    /// Its address is IPv6.
+    pub const IPV6: u32 = 1 << 1;
     /// Where the number of the service's [`super::Mode`] begins, for a daemon that adopts it.
     pub const MODE_SHIFT: u32 = 8;
 }
@@ -164,6 +172,8 @@ impl Slot {
 pub mod backend_flags {
     /// Flows that belong to this backend go on; without it they are void.
     pub const ALIVE: u8 = 1 << 0;
+    /// Its address, and the source of the outer header, are IPv6.
+    pub const IPV6: u8 = 1 << 1;
 }
 
 /// A backend with everything a packet to it needs: one cache line.
@@ -177,17 +187,17 @@ pub struct Backend {
     pub ethernet: [u32; 3],
     /// Index of the interface to send from; 0: the next hop is not known.
     pub egress: u32,
-    /// Its address, or the tunnel's far end, as in the packet; IPv4 in the first word.
-    pub address: [u32; 4],
-    /// Source of the outer header, as in the packet; IPv4 in the first word.
-    pub source: [u32; 4],
+    /// Its address, or the tunnel's far end.
+    pub address: Address,
+    /// Source of the outer header.
+    pub source: Address,
     /// Its port as in the packet; the tunnel and `l2` modes leave the packet's as it is.
     pub port: u16,
     /// A [`Mode`].
     pub mode: u8,
     /// [`backend_flags`].
     pub flags: u8,
-    /// One's complement sum of the outer IPv4 header but for its length and type of service, folded, not inverted.
+    /// Outer IPv4 header: its one's complement sum but for its length and type of service, folded, not inverted.
     pub outer_sum: u16,
     /// Largest packet as it comes in, from the IP header on, that the next hop's link takes with what the mode adds, in bytes.
     pub largest: u16,
@@ -202,7 +212,7 @@ pub struct Backend {
     pub reserved: u8,
 }
 
-/// Key of the way back of `nat`: a backend as a packet's source. 8 bytes.
+/// Key of the way back of `nat`: an IPv4 backend as a packet's source. 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct BackKey {
@@ -215,22 +225,25 @@ pub struct BackKey {
     pub reserved: u8,
 }
 
+/// Key of the way back of `nat`: an IPv6 backend as a packet's source. 24 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct BackKey6 {
+    pub address: Address,
+    /// Port as in the packet.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    pub reserved: u8,
+    pub reserved_tail: u32,
+}
+
 /// The way back of `nat`: which backend of which service sent the packet. 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Back {
     pub backend: u32,
     pub service: u32,
-}
-
-/// Key of the routes to clients: an IPv4 prefix, longest match. 8 bytes, the kernel's `bpf_lpm_trie_key`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
-pub struct RouteKey {
-    /// Length of the prefix in bits, host order.
-    pub prefix_len: u32,
-    /// Address as in the packet.
-    pub address: u32,
 }
 
 /// Where packets to clients go, the way back of the NAT modes. 16 bytes.
@@ -249,45 +262,6 @@ pub mod hop_egress {
     pub const ASK: u32 = 0;
     /// The address is this host's own: whatever goes there is no client's.
     pub const HOST: u32 = u32::MAX;
-}
-
-/// Counters of a backend, per CPU. 48 bytes: of so many, packets and bytes never lie in two cache lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Counters {
-    /// Packets sent to it.
-    pub packets: u64,
-    /// Their bytes as received, from the Ethernet header on.
-    pub bytes: u64,
-    /// TCP SYNs sent to it, and new UDP flows where the mode knows them.
-    pub new_flows: u64,
-    /// Its packets sent back to clients through the balancer.
-    pub back_packets: u64,
-    /// Their bytes as received, from the Ethernet header on.
-    pub back_bytes: u64,
-    pub reserved: u64,
-}
-
-impl core::ops::AddAssign for Counters {
-    fn add_assign(&mut self, other: Self) {
-        self.packets += other.packets;
-        self.bytes += other.bytes;
-        self.new_flows += other.new_flows;
-        self.back_packets += other.back_packets;
-        self.back_bytes += other.back_bytes;
-    }
-}
-
-/// What those backends of a service had counted that are gone, all CPUs added up; the daemon's alone. 56 bytes.
-///
-/// A service's counters are these and those of its backends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Past {
-    pub counters: Counters,
-    /// The backend whose counters are in here already and may not be 0 yet; [`NO_BACKEND`]: none.
-    pub added: u32,
-    pub reserved: u32,
 }
 
 /// What a map set is made with; written once when it is created and read by every daemon that adopts it. 64 bytes.
@@ -338,11 +312,9 @@ assert_layout! {
     Slot: 8, 8;
     Backend: 64, 64;
     BackKey: 8, 4;
+    BackKey6: 24, 8;
     Back: 8, 4;
-    RouteKey: 8, 4;
     Hop: 16, 4;
-    Counters: 48, 8;
-    Past: 56, 8;
     Meta: 64, 8;
     Trace: 32, 8;
 }

@@ -1,4 +1,5 @@
-//! Which addresses are worth looking up: one byte for all that end in the same two octets.
+//! Which addresses are worth looking up: one byte for all IPv4 addresses that end in the same two octets, and for all IPv6 addresses
+//! whose eight pairs of octets make the same one by exclusive or.
 //!
 //! Every packet is asked whether it is for a service, for a source address of `fullnat`, or from a backend of `nat`. Each would be
 //! a look into a hash, 12 ns and more, and for most packets of a host that does other things too, in vain. A byte says what an
@@ -23,10 +24,22 @@ pub const LINES: u32 = 65_536 / LINE_BYTES as u32;
 #[repr(C, align(64))]
 pub struct RoleLine(pub [u8; LINE_BYTES]);
 
-/// Where the byte of an address is: its line, and its place there. The address as in the packet.
+/// Where the byte of an IPv4 address is: its line, and its place there. The address as in the packet.
 #[inline(always)]
 pub const fn place(address: u32) -> (u32, usize) {
-    let ending = address >> 16;
+    at(address >> 16)
+}
+
+/// Where the byte of an IPv6 address is.
+#[inline(always)]
+pub const fn place6(address: [u64; 2]) -> (u32, usize) {
+    let folded = address[0] ^ address[1];
+    let folded = folded ^ folded >> 32;
+    at((folded ^ folded >> 16) as u32 & 0xffff)
+}
+
+#[inline(always)]
+const fn at(ending: u32) -> (u32, usize) {
     (ending / LINE_BYTES as u32, ending as usize % LINE_BYTES)
 }
 
@@ -46,6 +59,9 @@ mod tests {
         assert_ne!(place(address([10, 0, 3, 2])), place(address([10, 0, 2, 3])));
         let (line, byte) = place(address([1, 2, 255, 255]));
         assert!(line < LINES && byte < LINE_BYTES);
+        let (line, byte) = place6([u64::MAX; 2]);
+        assert!(line < LINES && byte < LINE_BYTES);
+        assert_ne!(place6([0x120, 1 << 56]), place6([0x120, 2 << 56]));
     }
 
     #[test]

@@ -4,43 +4,33 @@
 //! is more room and never moves it. It makes an entry's value before its key, and takes the key before the value is used again, so
 //! that a program that finds the key reads a number that is that key's.
 
-/// What a client connects to. 8 bytes.
+/// What a client connects to, as it lies in an entry: never 0 for an address that is not 0. 8 bytes.
 ///
 /// Port 0 with protocol 0 is the *address marker*: it says that some service uses this address, for packets whose ports
 /// cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
-pub struct VipKey {
-    /// Address as in the packet.
-    pub address: u32,
-    /// Port as in the packet.
-    pub port: u16,
-    /// IP protocol number.
-    pub protocol: u8,
-    pub reserved: u8,
-}
+#[repr(transparent)]
+pub struct VipKey(pub u64);
+
+/// The highest byte of a key made of an IPv6 address.
+const IPV6: u64 = 6 << 56;
 
 impl VipKey {
-    /// Whether this is an address marker.
+    /// `0:8 | protocol:8 | port:16 | address:32`, address and port as in the packet.
     #[inline(always)]
-    pub const fn is_marker(&self) -> bool {
-        self.port == 0 && self.protocol == 0
+    pub const fn v4(address: u32, port: u16, protocol: u8) -> Self {
+        Self(address as u64 | (port as u64) << 32 | (protocol as u64) << 48)
     }
 
-    /// As it lies in an entry: `reserved:8 | protocol:8 | port:16 | address:32`; never 0 for an address that is not 0.
+    /// `6:8 | hash:56`. What is found by it has to be compared with the packet; only an address marker is not, so one packet in
+    /// 2^56 that cannot be read counts as ours.
     #[inline(always)]
-    pub const fn word(self) -> u64 {
-        self.address as u64 | (self.port as u64) << 32 | (self.protocol as u64) << 48 | (self.reserved as u64) << 56
-    }
-
-    /// The key that lies there as `word`.
-    pub const fn from_word(word: u64) -> Self {
-        Self {
-            address: word as u32,
-            port: (word >> 32) as u16,
-            protocol: (word >> 48) as u8,
-            reserved: (word >> 56) as u8,
-        }
+    pub const fn v6(address: [u64; 2], port: u16, protocol: u8) -> Self {
+        let ends = (port as u64) << 8 | protocol as u64;
+        let low = (address[1] ^ ends).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        // The high bits of a product are the good ones: they are crossed, and the lowest go.
+        let hash = address[0].wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low ^ low >> 32;
+        Self(IPV6 | hash >> 8)
     }
 }
 
@@ -75,7 +65,7 @@ const fn place(key: u64, multiplier: u64, mask: u32) -> u32 {
 }
 
 assert_layout! {
-    VipKey: 8, 4;
+    VipKey: 8, 8;
 }
 
 #[cfg(test)]
@@ -86,20 +76,28 @@ mod tests {
     use super::*;
 
     fn key(address: [u8; 4], port: u16, protocol: u8) -> VipKey {
-        VipKey {
-            address: u32::from_ne_bytes(address),
-            port: port.to_be(),
-            protocol,
-            reserved: 0,
-        }
+        VipKey::v4(u32::from_ne_bytes(address), port.to_be(), protocol)
+    }
+
+    fn key6(last: u64, port: u16, protocol: u8) -> VipKey {
+        VipKey::v6([0x0000_0000_b80d_0120, last.to_be()], port.to_be(), protocol)
     }
 
     #[test]
-    fn a_key_is_one_word() {
-        let one = key([192, 0, 2, 1], 443, 6);
-        assert_eq!(VipKey::from_word(one.word()), one);
-        assert_ne!(one.word(), key([192, 0, 2, 1], 443, 17).word());
-        assert!(VipKey::from_word(one.word() & 0xffff_ffff).is_marker());
+    fn a_key_says_all_that_it_is_made_of() {
+        let keys = [
+            key([192, 0, 2, 1], 443, 6),
+            key([192, 0, 2, 2], 443, 6),
+            key([192, 0, 2, 1], 444, 6),
+            key([192, 0, 2, 1], 443, 17),
+            key([192, 0, 2, 1], 0, 0),
+            key6(1, 443, 6),
+            key6(2, 443, 6),
+            key6(1, 444, 6),
+            key6(1, 443, 17),
+            key6(1, 0, 0),
+        ];
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
     }
 
     /// The load of the fullest of the buckets where each key goes to the emptier of its two, for keys as operators choose them.
@@ -107,7 +105,7 @@ mod tests {
     fn no_bucket_overflows() {
         const SERVICES: u32 = 4096;
         type Set = fn(u32) -> VipKey;
-        let sets: [(&str, Set); 5] = [
+        let sets: [(&str, Set); 7] = [
             ("addresses in a row", |n| key((0x0a00_0000 + n).to_be_bytes(), 80, 6)),
             ("ports in a row", |n| key([192, 0, 2, 1], n as u16 + 1, 6)),
             ("every 256th address", |n| {
@@ -119,6 +117,8 @@ mod tests {
             ("both protocols", |n| {
                 key([10, 1, (n >> 8) as u8, n as u8], 53, if n & 1 == 0 { 6 } else { 17 })
             }),
+            ("IPv6 addresses in a row", |n| key6(n as u64, 80, 6)),
+            ("ports of an IPv6 address", |n| key6(1, n as u16 + 1, 6)),
         ];
         for (name, set) in sets {
             let mask = vip_buckets(SERVICES) - 1;
@@ -129,8 +129,15 @@ mod tests {
                 load[at] += 1;
                 assert!(load[at] as usize <= BUCKET_ENTRIES, "{name}");
             };
-            // Each address has one marker.
-            let words = (0..SERVICES).flat_map(|n| [set(n).word(), set(n).word() & 0xffff_ffff]);
+            // Each address has one marker; an IPv6 one's is some other word.
+            let marker = |key: VipKey| {
+                if key.0 >> 56 == 0 {
+                    key.0 & 0xffff_ffff
+                } else {
+                    IPV6 | crate::flow::mix(key.0) >> 8
+                }
+            };
+            let words = (0..SERVICES).flat_map(|n| [set(n).0, marker(set(n))]);
             words.collect::<BTreeSet<u64>>().into_iter().for_each(&mut put);
         }
     }

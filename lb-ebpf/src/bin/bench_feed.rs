@@ -14,7 +14,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
-    bench::{FRONT_WORDS, Feed, LISTED_PER_VALUE, ListLine, Listed, client_of, feed_flags},
+    bench::{FRONT_WORDS, FRONT6_WORDS, Feed, LISTED_PER_VALUE, ListLine, Listed, client_of, feed_flags},
     checksum::{change16, change32, update},
     flow::mix,
 };
@@ -41,6 +41,16 @@ const TCP_CHECKSUM: usize = 50;
 #[xdp]
 pub fn feed(ctx: XdpContext) -> u32 {
     run(&ctx, of_client)
+}
+
+/// From IPv6 clients, each packet of another flow.
+#[xdp]
+pub fn feed_six(ctx: XdpContext) -> u32 {
+    if put_back_six(&ctx).is_some() {
+        // SAFETY: the context is the kernel's. Returns only when there is no program to go on with.
+        unsafe { NEXT.tail_call(&ctx, 0) };
+    }
+    XDP_ABORTED
 }
 
 /// From backends, by the list.
@@ -74,7 +84,7 @@ fn put_back(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -
     let feed = unsafe { &mut *feed };
     let count = feed.count;
     feed.count = count + 1;
-    let data = front(ctx, feed.length)?;
+    let data = front::<FRONT_BYTES>(ctx, feed.length)?;
     // SAFETY: the front's 56 bytes are in the frame, as `front` has checked; BPF reads and writes at any address.
     unsafe {
         for word in 0..FRONT_WORDS {
@@ -107,10 +117,55 @@ fn put_back(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -
     Some(())
 }
 
+/// The same with IPv6, from clients that differ in the last four bytes of their address.
+#[inline(always)]
+fn put_back_six(ctx: &XdpContext) -> Option<()> {
+    let feed = FEED.get_ptr_mut(0)?;
+    // SAFETY: one CPU runs this; the benchmark writes only between runs.
+    let feed = unsafe { &mut *feed };
+    let count = feed.count;
+    feed.count = count + 1;
+    let data = front::<{ six::FRONT_BYTES }>(ctx, feed.length)?;
+    // SAFETY: the front's 80 bytes are in the frame, as `front` has checked; BPF reads and writes at any address.
+    unsafe {
+        for word in 0..FRONT6_WORDS {
+            *((data + word * 8) as *mut u64) = feed.front[word];
+        }
+        let first = Ends {
+            source: *((data + six::SOURCE_END) as *const u32),
+            destination: 0,
+            source_port: *((data + six::SOURCE_PORT) as *const u16),
+            destination_port: 0,
+        };
+        let own = of_client(feed, count, first)?;
+        let change = change32(first.source, own.source) + change16(first.source_port, own.source_port);
+        *((data + six::SOURCE_END) as *mut u32) = own.source;
+        *((data + six::SOURCE_PORT) as *mut u16) = own.source_port;
+        let checksum = if feed.flags & feed_flags::UDP == 0 {
+            data + six::TCP_CHECKSUM
+        } else {
+            data + six::UDP_CHECKSUM
+        };
+        let checksum = checksum as *mut u16;
+        *checksum = update(*checksum, change);
+    }
+    Some(())
+}
+
+/// Places in an IPv6 frame.
+mod six {
+    pub const FRONT_BYTES: usize = super::FRONT6_WORDS * 8;
+    /// The source address's last four bytes.
+    pub const SOURCE_END: usize = 34;
+    pub const SOURCE_PORT: usize = 54;
+    pub const UDP_CHECKSUM: usize = 60;
+    pub const TCP_CHECKSUM: usize = 70;
+}
+
 /// Gives the frame its length again, at its front, where programs take from it and add to it. Called also where nothing
 /// changed, so that it costs the same.
 #[inline(always)]
-fn front(ctx: &XdpContext, length: u32) -> Option<usize> {
+fn front<const BYTES: usize>(ctx: &XdpContext, length: u32) -> Option<usize> {
     // Cut to 16 bits between the two subtractions: turned round they would count with a packet's address, which the verifier
     // refuses.
     let now = (ctx.data_end() - ctx.data()) as u16;
@@ -120,7 +175,7 @@ fn front(ctx: &XdpContext, length: u32) -> Option<usize> {
         return None;
     }
     let data = ctx.data();
-    if data + FRONT_BYTES > ctx.data_end() {
+    if data + BYTES > ctx.data_end() {
         return None;
     }
     Some(data)

@@ -1,6 +1,6 @@
 //! `lb decap attach|detach|show`: on a backend, without a daemon.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use lb_common::maps::decap as outcome;
@@ -32,7 +32,7 @@ pub struct DecapAttachArgs {
     pub from: Vec<Prefix>,
     /// Where tunnels end; left out, at the addresses of the interface
     #[arg(long, value_name = "ADDR", value_parser = super::parse::address)]
-    pub local: Vec<Ipv4Addr>,
+    pub local: Vec<IpAddr>,
     /// Where in the kernel the program runs
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
     pub xdp: XdpArgument,
@@ -75,7 +75,7 @@ async fn attach(screen: &mut Screen<'_>, args: DecapAttachArgs) -> anyhow::Resul
         local = addresses(&interface).await?;
     }
     single::attach_decap(&pin_dir, &interface, &local, &from, xdp.into())?;
-    let local: Vec<String> = local.iter().map(Ipv4Addr::to_string).collect();
+    let local: Vec<String> = local.iter().map(IpAddr::to_string).collect();
     Ok(screen.print(&format!(
         "decap attached to {interface}, tunnels end at {}\n",
         local.join(", ")
@@ -83,16 +83,20 @@ async fn attach(screen: &mut Screen<'_>, args: DecapAttachArgs) -> anyhow::Resul
 }
 
 /// The interface's own addresses.
-async fn addresses(interface: &str) -> anyhow::Result<Vec<Ipv4Addr>> {
+async fn addresses(interface: &str) -> anyhow::Result<Vec<IpAddr>> {
     let links = net::links_once().await?;
     let link = links.into_iter().find(|link| link.name == interface);
     let Some(link) = link else {
         anyhow::bail!("there is no interface {interface}; see: ip link");
     };
-    if link.addresses.is_empty() {
-        anyhow::bail!("{interface} has no IPv4 address; say where tunnels end with --local ADDR");
+    // Nobody sends a tunnel packet to a link-local address: it means nothing beyond the link.
+    let is_reachable = |address: &IpAddr| !matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let addresses = link.addresses.into_iter().map(|(address, _)| address);
+    let addresses: Vec<IpAddr> = addresses.filter(is_reachable).collect();
+    if addresses.is_empty() {
+        anyhow::bail!("{interface} has no address; say where tunnels end with --local ADDR");
     }
-    Ok(link.addresses.into_iter().map(|(address, _)| address).collect())
+    Ok(addresses)
 }
 
 fn show(context: Context<'_, '_>, args: &DecapPlaceArgs) -> anyhow::Result<()> {
@@ -112,7 +116,12 @@ fn show(context: Context<'_, '_>, args: &DecapPlaceArgs) -> anyhow::Result<()> {
         (
             "malformed",
             outcome::MALFORMED,
-            "what is inside is not IPv4, or cut short; dropped",
+            "what is inside is not what the outer header says, or cut short; dropped",
+        ),
+        (
+            "not_capable",
+            outcome::NOT_CAPABLE,
+            "marked as congested, for a sender that knows no marks; dropped",
         ),
     ];
     let packets = |index: u32| counters[index as usize];

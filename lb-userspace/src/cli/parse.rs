@@ -1,6 +1,6 @@
 //! Arguments from text. An error is the whole sentence that is shown: what was given, what is wrong with it, what to give.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ pub struct BackendTarget {
 /// `ADDR:PORT[/PROTOCOL]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VipArgument {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub port: u16,
     pub protocol: Option<String>,
 }
@@ -38,7 +38,7 @@ pub struct VipArgument {
 /// `ADDR[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendAddress {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub port: Option<u16>,
 }
 
@@ -99,15 +99,25 @@ pub fn backend_address(text: &str) -> Parsed<BackendAddress> {
     Ok(BackendAddress { address, port })
 }
 
-fn host_and_port(text: &str) -> Result<(Ipv4Addr, Option<u16>), String> {
-    if text.starts_with('[') || text.parse::<Ipv6Addr>().is_ok() {
-        return Err(format!(
-            "{text} is not an IPv4 address (it is IPv6, which is not served)"
-        ));
+fn host_and_port(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest
+            .split_once(']')
+            .ok_or_else(|| format!("{text} has no closing bracket"))?;
+        let host: Ipv6Addr = host.parse().map_err(|_| format!("{host} is not an IPv6 address"))?;
+        let port = match port.strip_prefix(':') {
+            Some(port) => Some(port_number(port)?),
+            None if port.is_empty() => None,
+            None => return Err(format!("{port:?} follows the bracket where :PORT should")),
+        };
+        return Ok((host.into(), port));
+    }
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Ok((address.into(), None));
     }
     match text.split_once(':') {
-        Some((host, port)) => Ok((ipv4(host)?, Some(port_number(port)?))),
-        None => Ok((ipv4(text)?, None)),
+        Some((host, port)) => Ok((ipv4(host)?.into(), Some(port_number(port)?))),
+        None => Ok((ipv4(text)?.into(), None)),
     }
 }
 
@@ -139,17 +149,28 @@ fn why_not_ipv4(text: &str) -> String {
 /// `ADDR/LENGTH`, or an address alone.
 pub fn prefix(text: &str) -> Parsed<Prefix> {
     let wrong = |why: String| BadValue(format!("prefix {text:?}: {why}; give ADDR[/LENGTH]"));
-    let (address, length) = text.split_once('/').unwrap_or((text, "32"));
-    let address = ipv4(address).map_err(wrong)?;
-    let length: u8 = length
-        .parse()
-        .map_err(|_| wrong(format!("{length} is no length from 0 to 32")))?;
-    let host_bits = u32::MAX.checked_shr(length.into()).unwrap_or(0);
-    if length > 32 {
-        return Err(wrong(format!("{length} is no length from 0 to 32")));
-    }
-    if address.to_bits() & host_bits != 0 {
-        let network = Ipv4Addr::from_bits(address.to_bits() & !host_bits);
+    let (host, length) = match text.split_once('/') {
+        Some((host, length)) => (host, Some(length)),
+        None => (text, None),
+    };
+    let address = any(host).map_err(wrong)?;
+    let (bits, most) = match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    let length = match length {
+        None => most,
+        Some(length) => match length.parse::<u8>() {
+            Ok(number) if number <= most => number,
+            _ => return Err(wrong(format!("{length} is no length from 0 to {most}"))),
+        },
+    };
+    let network = bits & !u128::MAX.checked_shr(length.into()).unwrap_or(0);
+    if bits != network {
+        let network: IpAddr = match address {
+            IpAddr::V4(_) => Ipv4Addr::from_bits((network >> 96) as u32).into(),
+            IpAddr::V6(_) => Ipv6Addr::from_bits(network).into(),
+        };
         return Err(wrong(format!(
             "{address} has bits beyond the length, did you mean {network}/{length}"
         )));
@@ -157,9 +178,17 @@ pub fn prefix(text: &str) -> Parsed<Prefix> {
     Ok(Prefix { address, length })
 }
 
-/// An IPv4 address.
-pub fn address(text: &str) -> Parsed<Ipv4Addr> {
-    ipv4(text).map_err(BadValue)
+/// An address of either family.
+pub fn address(text: &str) -> Parsed<IpAddr> {
+    any(text).map_err(BadValue)
+}
+
+fn any(text: &str) -> Result<IpAddr, String> {
+    match text.parse::<Ipv6Addr>() {
+        Ok(address) => Ok(address.into()),
+        Err(_) if text.contains(':') => Err(format!("{text} is not an IPv6 address")),
+        Err(_) => Ok(ipv4(text)?.into()),
+    }
 }
 
 /// Six bytes in hexadecimal.

@@ -27,6 +27,25 @@ fn targets_by_name_and_by_vip() {
 }
 
 #[test]
+fn addresses_of_both_families() {
+    let parts = |text| {
+        let there = backend_address(text).unwrap();
+        (there.address.to_string(), there.port)
+    };
+    assert_eq!(parts("10.0.1.1"), ("10.0.1.1".into(), None));
+    assert_eq!(parts("10.0.1.1:80"), ("10.0.1.1".into(), Some(80)));
+    assert_eq!(parts("2001:db8::1"), ("2001:db8::1".into(), None));
+    assert_eq!(parts("[2001:db8::1]"), ("2001:db8::1".into(), None));
+    assert_eq!(parts("[2001:db8::1]:80"), ("2001:db8::1".into(), Some(80)));
+    let six = vip("[2001:db8::1]:443/udp").unwrap();
+    assert_eq!((six.address.to_string(), six.port), ("2001:db8::1".into(), 443));
+    assert_eq!(six.protocol.as_deref(), Some("udp"));
+    let targets = target("[2001:db8::1]:443/tcp/2001:db8::2").unwrap();
+    assert_eq!(targets.service, "[2001:db8::1]:443/tcp");
+    assert_eq!(targets.backend.as_deref(), Some("2001:db8::2"));
+}
+
+#[test]
 fn wrong_addresses_say_why() {
     for (text, why) in [
         ("10.0.0.300:80", "10.0.0.300 is not an IPv4 address (300 is over 255)"),
@@ -39,16 +58,21 @@ fn wrong_addresses_say_why() {
         ("10.0.0.1:0", "port 0 is not one from 1 to 65535"),
         ("10.0.0.1:-1", "port -1 is not one from 1 to 65535"),
         ("10.0.0.1:70000", "port 70000 is not one from 1 to 65535"),
-        (
-            "2001:db8::1",
-            "2001:db8::1 is not an IPv4 address (it is IPv6, which is not served)",
-        ),
+        ("[2001:db8::g]:80", "2001:db8::g is not an IPv6 address"),
+        ("[10.0.0.1]:80", "10.0.0.1 is not an IPv6 address"),
+        ("[2001:db8::1:80", "[2001:db8::1:80 has no closing bracket"),
+        ("[2001:db8::1]80", r#""80" follows the bracket where :PORT should"#),
+        ("[2001:db8::1]:0", "port 0 is not one from 1 to 65535"),
     ] {
         assert_eq!(
             said(backend_address(text)),
             format!("backend address {text:?}: {why}; give ADDR[:PORT]")
         );
     }
+    assert_eq!(
+        said(vip("2001:db8::1")),
+        r#"VIP "2001:db8::1": the port is missing; give ADDR:PORT[/tcp|udp]"#
+    );
     assert_eq!(
         said(vip("10.0.0.1")),
         r#"VIP "10.0.0.1": the port is missing; give ADDR:PORT[/tcp|udp]"#

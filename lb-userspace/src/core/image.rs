@@ -5,18 +5,25 @@
 //! period pass and no flow that names it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use lb_common::abi;
 
-use super::model::{Limits, Mode, Vip};
+use super::model::{Limits, Mode, Protocol, Vip};
 use super::observed::{ResolvedHop, RoutePrefix};
 
 /// A backend within its service, as the maps know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendKey {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub port: u16,
+}
+
+/// A backend of `nat` as the source of packets on their way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackOf {
+    pub backend: BackendKey,
+    pub protocol: Protocol,
 }
 
 /// A service that is in the maps.
@@ -46,8 +53,13 @@ impl PlacedBackend {
         self.entry.flags & abi::backend_flags::ALIVE != 0
     }
 
+    /// Whether its address is IPv6.
+    pub fn to_ipv6(&self) -> bool {
+        self.entry.flags & abi::backend_flags::IPV6 != 0
+    }
+
     /// The next hop that the maps have for it; `sources` are [`Image::sources`].
-    pub fn hop(&self, sources: &[Ipv4Addr]) -> Option<ResolvedHop> {
+    pub fn hop(&self, sources: &[IpAddr]) -> Option<ResolvedHop> {
         let entry = &self.entry;
         let [to, mixed, from] = entry.ethernet.map(u32::to_ne_bytes);
         let numbered = sources
@@ -58,8 +70,8 @@ impl PlacedBackend {
             egress: entry.egress,
             destination_mac: [to[0], to[1], to[2], to[3], mixed[0], mixed[1]],
             source_mac: [mixed[2], mixed[3], from[0], from[1], from[2], from[3]],
-            source: numbered.unwrap_or_else(|| Ipv4Addr::from(entry.source[0].to_ne_bytes())),
-            mtu: entry.largest + Mode::from_u8(entry.mode).map_or(0, Mode::added_bytes),
+            source: numbered.unwrap_or_else(|| entry.source.ip(self.to_ipv6())),
+            mtu: entry.largest + Mode::from_u8(entry.mode).map_or(0, |mode| mode.added_bytes(self.to_ipv6())),
         })
     }
 }
@@ -88,9 +100,9 @@ pub struct Image {
     pub backend_ids: Ids,
     pub regions: Regions,
     /// Source addresses of `fullnat` by number.
-    pub sources: Vec<Ipv4Addr>,
+    pub sources: Vec<IpAddr>,
     pub egress: BTreeSet<u32>,
-    pub backs: BTreeMap<abi::BackKey, abi::Back>,
+    pub backs: BTreeMap<BackOf, abi::Back>,
     pub routes: BTreeMap<RoutePrefix, abi::Hop>,
     /// With the number of the last sweep that had ended by then.
     pub retired: Vec<(u64, Rested)>,

@@ -11,7 +11,8 @@
 //! With `mix` of [`lb_common::flow`], all arithmetic modulo 2^64, γ = `0x9e3779b97f4a7c15` (SplitMix64's increment), and
 //! `scale(x, n) = ((x >> 32) * n) >> 32`:
 //!
-//! 1. `identity = mix((address << 16 | port) + γ)`, the address as a number in host order.
+//! 1. `identity = mix((address << 16 | port) + γ)`, the address as a number in host order; of an IPv6 address, whose halves are
+//!    `high` and `low`, `mix(mix(mix(high + γ) + low) + port)`.
 //! 2. Members of weight 0 are left out, the others sorted by identity.
 //! 3. The permutation of a member: `offset, offset + skip, offset + 2·skip, …` modulo the size, where
 //!    `offset = scale(mix(identity + γ), size)` and `skip = 1 + scale(mix(identity + 2γ), size - 1)`. The size is a prime,
@@ -36,7 +37,7 @@
 //! slot where 65,537 slots are for 10,000 members.
 
 use std::cmp::Reverse;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use lb_common::flow::mix;
 
@@ -56,10 +57,18 @@ pub struct Member {
 }
 
 /// The identity of a backend: a hash of its address and port, so that it does not depend on names, order or history.
-/// Different pairs have different identities, since `mix` is one to one.
-pub fn identity(address: Ipv4Addr, port: u16) -> u64 {
-    let pair = u64::from(address.to_bits()) << 16 | u64::from(port);
-    mix(pair.wrapping_add(GAMMA))
+/// Different pairs of IPv4 have different identities, since `mix` is one to one; those of IPv6 as good as always.
+pub fn identity(address: IpAddr, port: u16) -> u64 {
+    let port = u64::from(port);
+    match address {
+        IpAddr::V4(address) => mix((u64::from(address.to_bits()) << 16 | port).wrapping_add(GAMMA)),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            let (high, low) = ((bits >> 64) as u64, bits as u64);
+            let half = mix(high.wrapping_add(GAMMA));
+            mix(mix(half.wrapping_add(low)).wrapping_add(port))
+        }
+    }
 }
 
 /// Whether a table can have this size: permutations need a prime.

@@ -3,7 +3,7 @@
 //! Nothing in it is a string that still has to be parsed, and no two parts of it contradict each other: what holds a
 //! [`Model`] need not check it again.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,8 +26,8 @@ pub struct Node {
     pub name: Option<String>,
     /// Interfaces to be attached to.
     pub interfaces: Vec<Interface>,
-    /// Source addresses of `ipip` and `fullnat`; empty: the egress interface's own.
-    pub source: Vec<Ipv4Addr>,
+    /// Source addresses of `ipip` and `fullnat`; none of a family: the egress interface's own.
+    pub source: Vec<IpAddr>,
     /// Key of the flow hash; the same on every balancer of a cluster.
     pub hash_key: [u64; 2],
     pub limits: Limits,
@@ -81,7 +81,7 @@ pub struct FlowTimeouts {
 /// What clients connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vip {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub port: u16,
     pub protocol: Protocol,
 }
@@ -113,7 +113,7 @@ pub struct Service {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Where it is checked, and in `fullnat` and `nat` where packets go.
     pub port: u16,
     /// What holds now; 0: no new flows.
@@ -142,7 +142,7 @@ pub struct SetBy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NextHop {
     /// A router that is resolved like any neighbour.
-    Address(Ipv4Addr),
+    Address(IpAddr),
     /// A MAC address on the interface that the route names.
     Mac([u8; 6]),
 }
@@ -228,6 +228,14 @@ impl Protocol {
             Self::Udp => lb_common::abi::protocol::UDP,
         }
     }
+
+    /// The protocol with this IP protocol number, if a service can have it.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Tcp, Self::Udp]
+            .into_iter()
+            .find(|known| known.number() == number)
+    }
+
     /// As in `VIP:PORT/tcp`.
     pub fn name(self) -> &'static str {
         match self {
@@ -239,7 +247,8 @@ impl Protocol {
 
 impl std::fmt::Display for Vip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}/{}", self.address, self.port, self.protocol.name())
+        let socket = SocketAddr::new(self.address, self.port);
+        write!(f, "{socket}/{}", self.protocol.name())
     }
 }
 

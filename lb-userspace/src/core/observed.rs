@@ -1,6 +1,6 @@
 //! What health checks and netlink say, as values. The edge makes them, the model's owner reads them.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub struct CheckReport {
 /// Whose next hop is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HopTarget {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Fixed by the configuration.
     pub via: Option<NextHop>,
 }
@@ -100,7 +100,7 @@ pub struct ResolvedHop {
     pub source_mac: [u8; 6],
     pub destination_mac: [u8; 6],
     /// The address that this host would use as the source.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     /// Of the egress interface, in bytes.
     pub mtu: u16,
 }
@@ -111,7 +111,7 @@ pub type HopState = Result<ResolvedHop, String>;
 /// One entry of the mirror of the routes to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoutePrefix {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// In bits.
     pub length: u8,
 }

@@ -1,23 +1,26 @@
-//! What addresses can be, by their last two octets: the account behind the map of the same name (`lb_common::abi::role`).
+//! What addresses can be, by their last two octets or their hash: the account behind the map of the same name (`lb_common::abi::role`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use lb_common::abi::BackKey;
+use lb_common::abi::Address;
 use lb_common::abi::role::{self, LINE_BYTES, LINES, RoleLine};
 
-/// Addresses that are something, grouped by their ending. Addresses as in the packet.
+use super::image::BackOf;
+
+/// Addresses that are something, grouped by where their byte is.
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
     endings: BTreeMap<u32, Ending>,
 }
 
-/// What ends in the same two octets.
+/// What shares a byte.
 #[derive(Clone, Debug, Default)]
 struct Ending {
-    vips: BTreeSet<u32>,
-    backs: BTreeSet<BackKey>,
+    vips: BTreeSet<IpAddr>,
+    backs: BTreeSet<BackOf>,
     /// Number of each source.
-    sources: BTreeMap<u32, u32>,
+    sources: BTreeMap<IpAddr, u32>,
 }
 
 impl Ending {
@@ -35,7 +38,7 @@ impl Ending {
 
 impl Roles {
     /// A service has this address, or no service has it any more. Gives what to write.
-    pub fn vip(&mut self, address: u32, there: bool) -> (usize, RoleLine) {
+    pub fn vip(&mut self, address: IpAddr, there: bool) -> (usize, RoleLine) {
         self.change(address, |ending| match there {
             true => ending.vips.insert(address),
             false => ending.vips.remove(&address),
@@ -43,15 +46,15 @@ impl Roles {
     }
 
     /// A way back of `nat`, there or not any more.
-    pub fn back(&mut self, key: BackKey, there: bool) -> (usize, RoleLine) {
-        self.change(key.address, |ending| match there {
-            true => ending.backs.insert(key),
-            false => ending.backs.remove(&key),
+    pub fn back(&mut self, of: BackOf, there: bool) -> (usize, RoleLine) {
+        self.change(of.backend.address, |ending| match there {
+            true => ending.backs.insert(of),
+            false => ending.backs.remove(&of),
         })
     }
 
     /// A source address of `fullnat`.
-    pub fn source(&mut self, address: u32, number: u32) -> (usize, RoleLine) {
+    pub fn source(&mut self, address: IpAddr, number: u32) -> (usize, RoleLine) {
         self.change(address, |ending| ending.sources.insert(address, number).is_none())
     }
 
@@ -60,8 +63,8 @@ impl Roles {
         (0..LINES).map(|line| (line as usize, self.line(line)))
     }
 
-    fn change(&mut self, address: u32, change: impl FnOnce(&mut Ending) -> bool) -> (usize, RoleLine) {
-        let (line, byte) = role::place(address);
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Ending) -> bool) -> (usize, RoleLine) {
+        let (line, byte) = place(address);
         let place = line * LINE_BYTES as u32 + byte as u32;
         let ending = self.endings.entry(place).or_default();
         change(ending);
@@ -81,26 +84,36 @@ impl Roles {
     }
 }
 
+/// Where the byte of an address is: its line, and its place there.
+fn place(address: IpAddr) -> (u32, usize) {
+    let there = Address::from(address);
+    match address {
+        IpAddr::V4(_) => role::place(there.as_v4()),
+        IpAddr::V6(_) => role::place6(there.as_v6()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::image::BackendKey;
+    use crate::core::model::Protocol;
 
-    fn address(octets: [u8; 4]) -> u32 {
-        u32::from_ne_bytes(octets)
+    fn address(octets: [u8; 4]) -> IpAddr {
+        octets.into()
     }
 
     fn byte(of: [u8; 4], (line, bytes): (usize, RoleLine)) -> u8 {
-        let (there, place) = role::place(address(of));
+        let (there, place) = place(address(of));
         assert_eq!(there as usize, line);
         bytes.0[place]
     }
 
-    fn back(of: [u8; 4], port: u16) -> BackKey {
-        BackKey {
-            address: address(of),
-            port,
-            protocol: 6,
-            reserved: 0,
+    fn back(of: [u8; 4], port: u16) -> BackOf {
+        let address = address(of);
+        BackOf {
+            backend: BackendKey { address, port },
+            protocol: Protocol::Tcp,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is known of each backend and of the network, as it was last said.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::core::image::{BackendKey, Image};
@@ -39,7 +39,7 @@ pub struct Observations {
 /// What the checks of a backend have said.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    address: Ipv4Addr,
+    address: IpAddr,
     port: u16,
     check: Check,
     generation: u64,
@@ -216,13 +216,9 @@ impl Observations {
         let mut routes = self.routes.clone();
         let own = self.links.iter().flat_map(|link| &link.addresses);
         routes.extend(own.map(|(address, _)| {
-            (
-                RoutePrefix {
-                    address: *address,
-                    length: 32,
-                },
-                RouteHop::Host,
-            )
+            let address = *address;
+            let length = if address.is_ipv6() { 128 } else { 32 };
+            (RoutePrefix { address, length }, RouteHop::Host)
         }));
         routes
     }

@@ -1,7 +1,7 @@
 //! The owner of the model: brings the maps in step with it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -231,7 +231,7 @@ impl Owner {
         let hops: Vec<Option<HopState>> = service
             .backends
             .iter()
-            .map(|backend| self.usable_hop(backend))
+            .map(|backend| self.usable_hop(service, backend))
             .collect();
         let seen: Vec<Observation> = service
             .backends
@@ -269,7 +269,7 @@ impl Owner {
         }
     }
 
-    fn sources(&self, mode: Mode) -> Vec<Ipv4Addr> {
+    fn sources(&self, mode: Mode) -> Vec<IpAddr> {
         match mode {
             Mode::Fullnat | Mode::Ipip => self.parts.model.node.source.clone(),
             Mode::Nat | Mode::L2 => Vec::new(),
@@ -301,19 +301,34 @@ impl Owner {
         link.name != "lo" && !(native && WITHOUT_XDP_TRANSMIT.contains(&link.kind.as_str()))
     }
 
-    /// What is known of a backend's next hop; a hop through an interface that takes no packets is none.
-    fn usable_hop(&self, backend: &Backend) -> Option<HopState> {
-        let hop = self.observed.hop(backend)?;
-        let egress = hop.as_ref().ok().map(|hop| hop.egress);
-        let link = self.observed.links.iter().find(|link| Some(link.index) == egress);
-        match link.filter(|link| !self.takes_packets(link)) {
-            None => Some(hop),
-            Some(link) => Some(Err(format!(
+    /// What is known of a backend's next hop; a hop through an interface that takes no packets, or without an address to send
+    /// from where the mode needs one, is none.
+    fn usable_hop(&self, service: &Service, backend: &Backend) -> Option<HopState> {
+        let hop = match self.observed.hop(backend)? {
+            Ok(hop) => hop,
+            missing => return Some(missing),
+        };
+        let Some(link) = self.observed.links.iter().find(|link| link.index == hop.egress) else {
+            return Some(Ok(hop));
+        };
+        if !self.takes_packets(link) {
+            return Some(Err(format!(
                 "{} is reached through {}, a {}, which takes no packets from native XDP; put its address on a port of \
                  hardware or a veth, or attach with --xdp generic",
                 backend.address, link.name, link.kind
-            ))),
+            )));
         }
+        let is_ipv6 = backend.address.is_ipv6();
+        let of_node = self.sources(service.mode);
+        let has_source = !hop.source.is_unspecified() || of_node.iter().any(|source| source.is_ipv6() == is_ipv6);
+        if matches!(service.mode, Mode::Fullnat | Mode::Ipip) && !has_source {
+            let family = if is_ipv6 { 6 } else { 4 };
+            return Some(Err(format!(
+                "{} has no IPv{family} address to send to {} from; give it one, or set node.source.ipv{family}",
+                link.name, backend.address
+            )));
+        }
+        Some(Ok(hop))
     }
 
     /// Attaches to every interface of the desired state that is there, and says once why not.

@@ -1,5 +1,7 @@
 //! What people are shown.
 
+use std::net::{IpAddr, SocketAddr};
+
 use lb_common::abi::{ABI_VERSION, Counters};
 use lb_common::reason::{Reason, Verdict};
 
@@ -105,16 +107,23 @@ impl Owner {
 
     /// The way back of the NAT modes leaves a packet to the kernel while the client's neighbour is not known.
     fn forwarding_warning(&self) -> Option<String> {
-        let back = |service: &model::Service| matches!(service.mode, Mode::Nat | Mode::Fullnat);
-        let service = self.parts.model.services.iter().find(|service| back(service))?;
-        let forwards = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").map_or(true, |text| text.trim() != "0");
-        (!forwards).then(|| {
-            format!(
-                "service {}: mode {} with net.ipv4.ip_forward = 0: an answer to a client whose neighbour is not known yet is \
-                 lost (counted as kernel_routes); sysctl -w net.ipv4.ip_forward=1",
-                service.name,
-                mode_name(service.mode)
-            )
+        let services = self.parts.model.services.iter();
+        let mut back = services.filter(|service| matches!(service.mode, Mode::Nat | Mode::Fullnat));
+        back.find_map(|service| {
+            let key = match service.vip.address {
+                IpAddr::V4(_) => "net.ipv4.ip_forward",
+                IpAddr::V6(_) => "net.ipv6.conf.all.forwarding",
+            };
+            let path = format!("/proc/sys/{}", key.replace('.', "/"));
+            let forwards = std::fs::read_to_string(path).map_or(true, |text| text.trim() != "0");
+            (!forwards).then(|| {
+                format!(
+                    "service {}: mode {} with {key} = 0: an answer to a client whose neighbour is not known yet is lost (counted \
+                     as kernel_routes); sysctl -w {key}=1",
+                    service.name,
+                    mode_name(service.mode)
+                )
+            })
         })
     }
 
@@ -202,7 +211,7 @@ impl Owner {
         let flows = self.sweep.by_backend.get(&id).copied().unwrap_or(0);
         view::Backend {
             name: backend.name.clone(),
-            address: format!("{}:{}", backend.address, backend.port),
+            address: SocketAddr::new(backend.address, backend.port).to_string(),
             weight: backend.weight,
             configured_weight: backend.configured_weight,
             priority: backend.priority,

@@ -9,7 +9,7 @@ mod check;
 mod random;
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch};
@@ -31,7 +31,7 @@ pub struct ProbeTarget {
     pub backend: String,
     /// Comes back in every [`CheckReport`].
     pub generation: u64,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Of the backend; the check may have another one.
     pub port: u16,
     pub check: Check,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -32,7 +32,7 @@ pub struct World {
     source_mac: [u8; 6],
     destination_mac: [u8; 6],
     /// From the command line.
-    source: Option<Ipv4Addr>,
+    sources: Vec<IpAddr>,
     document: Document,
     capabilities: Capabilities,
     loaded: Option<Loaded>,
@@ -55,10 +55,6 @@ impl World {
     ///
     /// A configuration that is not right, a backend that is said to be down and is in none of them.
     pub fn new(args: &ReplayArgs) -> anyhow::Result<Self> {
-        let v4 = |address: &IpAddr| match address {
-            IpAddr::V4(address) => Some(*address),
-            IpAddr::V6(_) => None,
-        };
         let down: Vec<(String, String)> = args
             .down
             .iter()
@@ -70,7 +66,7 @@ impl World {
             down,
             source_mac: args.mac,
             destination_mac: args.next_hop,
-            source: args.source.iter().find_map(v4),
+            sources: args.source.clone(),
             document: Document::empty(),
             capabilities,
             loaded: None,
@@ -90,7 +86,8 @@ impl World {
             Some(loaded) => loaded,
             None => Loaded::new(&model, &self.capabilities)?,
         };
-        let hop = self.hop(&model)?;
+        let sources = self.sources(&model)?;
+        let hop = |address: IpAddr| self.hop(&sources, address.is_ipv6());
         let vips: HashSet<Vip> = model.services.iter().map(|service| service.vip).collect();
         let gone: Vec<Vip> = loaded
             .image
@@ -103,13 +100,12 @@ impl World {
             let ops = plan::service_gone(&mut loaded.image, vip, 0);
             loaded.dataplane.apply(&ops)?;
         }
-        let everywhere = RoutePrefix {
-            address: Ipv4Addr::UNSPECIFIED,
-            length: 0,
-        };
-        let ops = plan::routes(&mut loaded.image, &BTreeMap::from([(everywhere, RouteHop::Via(hop))]));
+        let everywhere = |address: IpAddr| (RoutePrefix { address, length: 0 }, RouteHop::Via(hop(address)));
+        let routes = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()].map(everywhere);
+        let ops = plan::routes(&mut loaded.image, &BTreeMap::from(routes));
         loaded.dataplane.apply(&ops)?;
-        let hop_state: HopState = Ok(hop);
+        // Whose next hop it is does not matter to who takes packets.
+        let hop_state: HopState = Ok(hop(Ipv4Addr::UNSPECIFIED.into()));
         for service in &model.services {
             let seen: Vec<Observation> = service
                 .backends
@@ -134,19 +130,14 @@ impl World {
                     },
                     weight: standing.weight,
                     alive: standing.alive,
-                    hop: Some(hop),
+                    hop: Some(hop(backend.address)),
                 })
                 .collect();
-            let sources = if self.source.is_some() {
-                Vec::new()
-            } else {
-                model.node.source.clone()
-            };
             let wanted = Wanted {
                 vip: service.vip,
                 mode: service.mode,
                 table_size: service.table_size,
-                sources,
+                sources: sources.clone(),
                 backends,
             };
             let ops = plan::service(&mut loaded.image, &wanted, 0)?;
@@ -157,27 +148,44 @@ impl World {
         Ok(())
     }
 
-    /// The one next hop of this world.
-    fn hop(&self, model: &Model) -> anyhow::Result<ResolvedHop> {
-        let needs = |mode: Mode| matches!(mode, Mode::Fullnat | Mode::Ipip);
-        let source = match self.source.or(model.node.source.first().copied()) {
-            Some(source) => source,
-            None => match model.services.iter().find(|service| needs(service.mode)) {
-                Some(service) => bail!(
-                    "service {}: mode {} needs a source address; give --source ADDR, or set node.source",
-                    service.name,
-                    mode_name(service.mode)
-                ),
-                None => Ipv4Addr::UNSPECIFIED,
-            },
+    /// The balancer's own addresses: one at least of each family that a backend needs it of.
+    fn sources(&self, model: &Model) -> anyhow::Result<Vec<IpAddr>> {
+        let sources = if self.sources.is_empty() {
+            &model.node.source
+        } else {
+            &self.sources
         };
-        Ok(ResolvedHop {
+        let needs = |mode: Mode| matches!(mode, Mode::Fullnat | Mode::Ipip);
+        for service in model.services.iter().filter(|service| needs(service.mode)) {
+            let lacks = |family: bool| !sources.iter().any(|source| source.is_ipv6() == family);
+            let without = service.backends.iter().find(|backend| lacks(backend.address.is_ipv6()));
+            if let Some(backend) = without {
+                bail!(
+                    "service {}: mode {} needs a source address of the family of {}; give --source ADDR, or set node.source",
+                    service.name,
+                    mode_name(service.mode),
+                    backend.address
+                );
+            }
+        }
+        Ok(sources.clone())
+    }
+
+    /// The one next hop of this world, for packets of this family.
+    fn hop(&self, sources: &[IpAddr], is_ipv6: bool) -> ResolvedHop {
+        let unspecified = if is_ipv6 {
+            Ipv6Addr::UNSPECIFIED.into()
+        } else {
+            Ipv4Addr::UNSPECIFIED.into()
+        };
+        let own = sources.iter().copied().find(|source| source.is_ipv6() == is_ipv6);
+        ResolvedHop {
             egress: INGRESS,
             source_mac: self.source_mac,
             destination_mac: self.destination_mac,
-            source,
+            source: own.unwrap_or(unspecified),
             mtu: MTU,
-        })
+        }
     }
 
     /// Names of the backends that are said to be down; only those that this configuration has.

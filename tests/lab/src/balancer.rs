@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -130,7 +130,7 @@ impl Balancer {
     /// # Errors
     ///
     /// It ends, or does not listen in time; the error has what it said.
-    pub fn start_other(&mut self, command: Command, address: SocketAddrV4) -> Result<()> {
+    pub fn start_other(&mut self, command: Command, address: SocketAddr) -> Result<()> {
         ensure!(self.daemon.is_none(), "the daemon runs already");
         ensure!(self.other.is_none(), "another balancer runs already");
         let log = self.dir.join("other.log");

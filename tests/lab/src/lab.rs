@@ -1,7 +1,7 @@
 //! A whole lab: planned, built, and taken down.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::balancer::Balancer;
 use crate::client::Client;
-use crate::layout::{Cabling, Hosts, Layout, Mode, VIP};
+use crate::layout::{Cabling, Family, Hosts, Layout, Mode, VIP};
 use crate::netns::Netns;
 use crate::scratch::{self, Scratch};
 use crate::server::{Content, Server, ServerKind};
@@ -24,6 +24,8 @@ const SERVICE_PORT: u16 = 80;
 pub struct Plan {
     mode: Mode,
     layout: Layout,
+    /// Of the service, and of its backends.
+    families: (Family, Family),
     servers: u8,
     server_kind: ServerKind,
     content: Content,
@@ -41,6 +43,7 @@ impl Plan {
         Self {
             mode,
             layout,
+            families: (Family::V4, Family::V4),
             servers: 3,
             server_kind: ServerKind::best(),
             content: Content::default(),
@@ -52,6 +55,12 @@ impl Plan {
     /// Another layout than the mode's usual one.
     pub fn layout(self, layout: Layout) -> Self {
         Self { layout, ..self }
+    }
+
+    /// Addresses of the service and of its backends; IPv4 if not said.
+    pub fn families(self, service: Family, backends: Family) -> Self {
+        let families = (service, backends);
+        Self { families, ..self }
     }
 
     /// How many servers; 3 if not said.
@@ -228,13 +237,23 @@ impl Lab {
     }
 
     /// Where clients connect.
-    pub fn vip(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(VIP, SERVICE_PORT)
+    pub fn vip(&self) -> SocketAddr {
+        self.vip_at(SERVICE_PORT)
+    }
+
+    /// The VIP with another port than the service's.
+    pub fn vip_at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.plan.families.0.of(VIP), port)
+    }
+
+    /// A port of a server as a backend.
+    pub fn backend_at(&self, server: &Server, port: u16) -> SocketAddr {
+        SocketAddr::new(self.plan.families.1.of(server.address()), port)
     }
 
     /// The URL of `path` at the VIP.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{VIP}{path}")
+        format!("http://{}{path}", self.vip())
     }
 
     /// How long `/big` is.
@@ -267,8 +286,8 @@ impl Lab {
         let add = [&add[..], &["--mode", mode, "--check", check]].concat();
         let backends = self.servers.iter().map(|server| {
             let name = format!("{service}/{}", server.name());
-            let address = format!("{}:{}", server.address(), self.backend_port());
-            vec!["backend".into(), "add".into(), name, address]
+            let address = self.backend_at(server, self.backend_port());
+            vec!["backend".into(), "add".into(), name, address.to_string()]
         });
         let mut commands = vec![add.into_iter().map(str::to_owned).collect()];
         commands.extend(backends);

@@ -1,6 +1,6 @@
 //! The two layouts: what addresses the hosts have, and how they are cabled.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 
@@ -9,6 +9,29 @@ use crate::netns::Netns;
 
 /// The service's address.
 pub const VIP: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+
+/// A family of addresses. Every host has one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    /// The address that the host with this IPv4 address has in it.
+    pub fn of(self, address: Ipv4Addr) -> IpAddr {
+        match self {
+            Self::V4 => address.into(),
+            Self::V6 => six(address).into(),
+        }
+    }
+}
+
+/// The IPv6 address of the host whose IPv4 address this is: fd00:a:b:c::d of a.b.c.d.
+fn six(address: Ipv4Addr) -> Ipv6Addr {
+    let [a, b, c, d] = address.octets().map(u16::from);
+    Ipv6Addr::new(0xfd00, a, b, c, 0, 0, 0, d)
+}
 
 /// What a client's or server's link carries; where packets get an outer header, the others carry more.
 const MTU_BYTES: u32 = 1500;
@@ -184,7 +207,9 @@ impl Cabling {
             ])?;
         }
         if !self.mode.is_direct_return() {
-            hosts.balancer.sysctl(&[("net/ipv4/ip_forward", "1")])?;
+            hosts
+                .balancer
+                .sysctl(&[("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1")])?;
         }
         if self.mode.is_direct_return() {
             for server in &hosts.servers {
@@ -241,8 +266,10 @@ impl Cabling {
         lines.extend([
             format!("link set eth0 mtu {MTU_BYTES}"),
             format!("addr add {}/24 dev eth0", self.layout.client()),
+            format!("addr add {}/64 dev eth0 nodad", six(self.layout.client())),
             "link set eth0 up".to_owned(),
             format!("route add {VIP}/32 via {}", self.layout.balancer()),
+            format!("route add {}/128 via {}", six(VIP), six(self.layout.balancer())),
         ]);
         ip(hosts.client, &lines)
     }
@@ -252,6 +279,7 @@ impl Cabling {
         let mut lines = vec!["link set lo up".to_owned()];
         for (device, address) in self.layout.balancer_devices().iter().zip(addresses) {
             lines.push(format!("addr add {address}/24 dev {device}"));
+            lines.push(format!("addr add {}/64 dev {device} nodad", six(address)));
             lines.push(format!("link set {device} up"));
         }
         ip(hosts.balancer, &lines)
@@ -261,14 +289,17 @@ impl Cabling {
         let mut lines = vec![
             "link set lo up".to_owned(),
             format!("addr add {}/24 dev eth0", self.layout.server(number)),
+            format!("addr add {}/64 dev eth0 nodad", six(self.layout.server(number))),
             "link set eth0 up".to_owned(),
         ];
         if self.layout == Layout::TwoArmed {
             let balancer = self.layout.balancer_inside();
             lines.push(format!("route add default via {balancer}"));
+            lines.push(format!("route add default via {}", six(balancer)));
         }
         if self.mode.is_direct_return() {
             lines.push(format!("addr add {VIP}/32 dev lo"));
+            lines.push(format!("addr add {}/128 dev lo nodad", six(VIP)));
         }
         ip(server, &lines)
     }
@@ -291,5 +322,6 @@ mod tests {
         assert_eq!(Layout::OneArmed.server(1).to_string(), "10.1.0.11");
         assert_eq!(Layout::TwoArmed.server(3).to_string(), "10.2.0.13");
         assert_eq!(Layout::TwoArmed.balancer_devices().len(), 2);
+        assert_eq!(Family::V6.of(VIP).to_string(), "fd00:a:9::1");
     }
 }

@@ -47,7 +47,7 @@ pub use amount::amount;
 pub use balancer::{Balancer, CliOutput};
 pub use client::{Client, Load, LoadReport};
 pub use lab::{Lab, Plan};
-pub use layout::{Layout, Mode, VIP};
+pub use layout::{Family, Layout, Mode, VIP};
 pub use netns::Netns;
 pub use scratch::{Scratch, clear_kept, what_is_left};
 pub use server::{Server, ServerKind};

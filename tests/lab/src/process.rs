@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -53,7 +53,7 @@ impl Process {
     pub fn spawn_listening(
         netns: &Netns,
         mut command: Command,
-        addresses: &[SocketAddrV4],
+        addresses: &[SocketAddr],
         log: &Path,
         is_kept: bool,
     ) -> Result<Self> {
@@ -73,7 +73,7 @@ impl Process {
     }
 
     /// Waits until it takes connections at `address`, which is of the namespace of this thread.
-    fn wait_for(&mut self, address: SocketAddrV4) -> Result<()> {
+    fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
         wait_until(&format!("{address} takes connections"), LISTEN_LIMIT, || {
             if let Some(status) = self.ended()? {
                 bail!("it ended: {status}");

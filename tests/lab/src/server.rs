@@ -4,7 +4,7 @@
 //! told to be sick; `/big` with the pattern.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -117,7 +117,7 @@ impl Server {
         };
         let ports = self.content.ports.iter();
         let addresses: Vec<_> = ports
-            .map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port))
+            .map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), *port))
             .collect();
         let started = Process::spawn_listening(&self.netns, command, &addresses, &self.log(), self.is_kept);
         self.process = Some(started.with_context(|| format!("starting {}", self.name))?);
@@ -188,7 +188,7 @@ fn nginx_config(name: &str, content: &Content, dir: &Path, big: &Path) -> String
     let listen: String = content
         .ports
         .iter()
-        .map(|port| format!("listen 0.0.0.0:{port} backlog=4096; "))
+        .map(|port| format!("listen 0.0.0.0:{port} backlog=4096; listen [::]:{port} backlog=4096; "))
         .collect();
     let rate = content
         .bytes_per_s
@@ -236,7 +236,7 @@ mod tests {
             ..Content::default()
         };
         let text = nginx_config("server-1", &content, Path::new("/d"), Path::new("/d/big"));
-        assert!(text.contains("listen 0.0.0.0:80 backlog=4096; listen 0.0.0.0:8080"));
+        assert!(text.contains("listen 0.0.0.0:80 backlog=4096; listen [::]:80 backlog=4096; listen 0.0.0.0:8080"));
         assert!(text.contains("add_header X-Server server-1 always;"));
         assert!(text.contains("limit_rate 1000;"));
         assert!(text.contains("return 200 \"server-1\\n\";"));

@@ -1,6 +1,6 @@
 //! The lab without a balancer: the client speaks to the servers directly.
 
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -36,7 +36,7 @@ fn everything_works(kind: ServerKind) -> Result<()> {
     let too_short = lab.client.download(&big, BIG_BYTES + 1).unwrap_err();
     assert!(format!("{too_short:#}").contains("ended after"), "{too_short:#}");
 
-    let mut held = lab.client.hold(SocketAddrV4::new(first, 80), 20)?;
+    let mut held = lab.client.hold(SocketAddr::new(first.into(), 80), 20)?;
     for _ in 0..2 {
         for answer in held.exchange() {
             assert_eq!(answer?, "server-1");

@@ -32,7 +32,7 @@ impl Download {
         let (allowances, inbox) = channel();
         let received = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&received);
-        let connect = || Ok(TcpStream::connect_timeout(&vip.into(), PATIENCE)?);
+        let connect = || Ok(TcpStream::connect_timeout(&vip, PATIENCE)?);
         let connection = lab.client.netns().run(connect)?;
         connection.set_read_timeout(Some(PATIENCE))?;
         let read = move || read(connection, bytes, &inbox, &seen);

@@ -1,7 +1,7 @@
 //! Services that send back what they get.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Drop for Echo {
 
 /// Answers datagrams to a port with `name`, and what was in them.
 pub fn serve_udp(netns: &Netns, port: u16, name: &str) -> Result<Echo> {
-    let socket = netns.run(|| Ok(UdpSocket::bind(("0.0.0.0", port))?))?;
+    let socket = netns.run(|| Ok(UdpSocket::bind(("::", port))?))?;
     socket.set_read_timeout(Some(LOOK_EVERY))?;
     let is_over = Arc::new(AtomicBool::new(false));
     let (end, name) = (Arc::clone(&is_over), name.as_bytes().to_vec());
@@ -50,22 +50,30 @@ pub fn serve_udp(netns: &Netns, port: u16, name: &str) -> Result<Echo> {
 }
 
 /// A client's UDP socket, that takes answers from anybody and sees who they are from.
-pub struct UdpClient(UdpSocket);
+pub struct UdpClient {
+    socket: UdpSocket,
+    target: SocketAddr,
+}
 
 impl UdpClient {
-    /// Opens one in a namespace.
-    pub fn open(netns: &Netns) -> Result<Self> {
-        let socket = netns.run(|| Ok(UdpSocket::bind("0.0.0.0:0")?))?;
+    /// Opens one in a namespace, to ask a service.
+    pub fn open(netns: &Netns, target: SocketAddr) -> Result<Self> {
+        let any: IpAddr = match target {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = netns.run(|| Ok(UdpSocket::bind((any, 0))?))?;
         socket.set_read_timeout(Some(ANSWER_LIMIT))?;
-        Ok(Self(socket))
+        Ok(Self { socket, target })
     }
 
-    /// Sends `content` to a service, whose answer has to come from where it was sent to; the name of the server.
-    pub fn ask(&self, target: SocketAddr, content: &[u8]) -> Result<String> {
-        self.0.send_to(content, target)?;
+    /// Sends `content` to the service, whose answer has to come from where it was sent to; the name of the server.
+    pub fn ask(&self, content: &[u8]) -> Result<String> {
+        let target = self.target;
+        self.socket.send_to(content, target)?;
         let mut buffer = [0; 2048];
         let (length, from) = self
-            .0
+            .socket
             .recv_from(&mut buffer)
             .with_context(|| format!("no answer from {target}"))?;
         ensure!(from == target, "sent to {target}, the answer came from {from}");
@@ -79,7 +87,7 @@ impl UdpClient {
 
 /// Sends back what comes over TCP connections to a port, a thread each.
 pub fn serve_tcp(netns: &Netns, port: u16) -> Result<Echo> {
-    let listener = netns.run(|| Ok(TcpListener::bind(("0.0.0.0", port))?))?;
+    let listener = netns.run(|| Ok(TcpListener::bind(("::", port))?))?;
     listener.set_nonblocking(true)?;
     let is_over = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&is_over);

@@ -1,6 +1,8 @@
 //! What can be said of a frame's bytes without knowing how they came about.
 
-use etherparse::{Ethernet2Header, Ipv4Header, TcpHeader, UdpHeader, ether_type, ip_number};
+use etherparse::{
+    Ethernet2Header, IpNumber, Ipv4Header, Ipv6Extensions, Ipv6Header, TcpHeader, UdpHeader, ether_type, ip_number,
+};
 
 /// A checksum of the frame that is not what it should be, headers inside a tunnel included.
 pub fn bad_checksum(frame: &[u8]) -> Option<String> {
@@ -10,8 +12,15 @@ pub fn bad_checksum(frame: &[u8]) -> Option<String> {
     };
     match ethernet.ether_type {
         ether_type::IPV4 => ipv4(packet, "IPv4"),
+        ether_type::IPV6 => ipv6(packet, "IPv6"),
         _ => None,
     }
+}
+
+/// The sum that TCP and UDP take their addresses into.
+enum Pseudo {
+    V4([u8; 4], [u8; 4]),
+    V6([u8; 16], [u8; 16]),
 }
 
 fn ipv4(packet: &[u8], what: &str) -> Option<String> {
@@ -36,34 +45,62 @@ fn ipv4(packet: &[u8], what: &str) -> Option<String> {
             ));
         }
     };
-    let payload = &rest[..length];
-    match header.protocol {
+    let pseudo = Pseudo::V4(header.source, header.destination);
+    behind(header.protocol, &rest[..length], &pseudo)
+}
+
+fn ipv6(packet: &[u8], what: &str) -> Option<String> {
+    let (header, rest) = match Ipv6Header::from_slice(packet) {
+        Ok(parts) => parts,
+        Err(error) => return Some(format!("{what}: {error}")),
+    };
+    let length = header.payload_length as usize;
+    let Some(payload) = rest.get(..length) else {
+        return Some(format!("{what}: payload length {length} of {} bytes", rest.len()));
+    };
+    let (_, protocol, payload) = match Ipv6Extensions::from_slice(header.next_header, payload) {
+        Ok(parts) => parts,
+        Err(error) => return Some(format!("{what}: {error}")),
+    };
+    let pseudo = Pseudo::V6(header.source, header.destination);
+    behind(protocol, payload, &pseudo)
+}
+
+fn behind(protocol: IpNumber, payload: &[u8], pseudo: &Pseudo) -> Option<String> {
+    match protocol {
         ip_number::IPV4 => ipv4(payload, "inner IPv4"),
-        ip_number::TCP => tcp(&header, payload),
-        ip_number::UDP => udp(&header, payload),
+        ip_number::IPV6 => ipv6(payload, "inner IPv6"),
+        ip_number::TCP => tcp(pseudo, payload),
+        ip_number::UDP => udp(pseudo, payload),
         _ => None,
     }
 }
 
-fn tcp(ip: &Ipv4Header, segment: &[u8]) -> Option<String> {
+fn tcp(pseudo: &Pseudo, segment: &[u8]) -> Option<String> {
     let (header, data) = match TcpHeader::from_slice(segment) {
         Ok(parts) => parts,
         Err(error) => return Some(format!("TCP: {error}")),
     };
-    let wanted = header.calc_checksum_ipv4(ip, data).ok()?;
+    let wanted = match *pseudo {
+        Pseudo::V4(source, destination) => header.calc_checksum_ipv4_raw(source, destination, data).ok()?,
+        Pseudo::V6(source, destination) => header.calc_checksum_ipv6_raw(source, destination, data).ok()?,
+    };
     let is_right = header.checksum == wanted;
     (!is_right).then(|| format!("TCP checksum {:#06x}, not {wanted:#06x}", header.checksum))
 }
 
-fn udp(ip: &Ipv4Header, datagram: &[u8]) -> Option<String> {
+fn udp(pseudo: &Pseudo, datagram: &[u8]) -> Option<String> {
     let (header, data) = match UdpHeader::from_slice(datagram) {
         Ok(parts) => parts,
         Err(error) => return Some(format!("UDP: {error}")),
     };
     // 0: the sender computed none.
-    let wanted = match header.checksum {
-        0 => return None,
-        _ => header.calc_checksum_ipv4(ip, data).ok()?,
+    if header.checksum == 0 {
+        return None;
+    }
+    let wanted = match *pseudo {
+        Pseudo::V4(source, destination) => header.calc_checksum_ipv4_raw(source, destination, data).ok()?,
+        Pseudo::V6(source, destination) => header.calc_checksum_ipv6_raw(source, destination, data).ok()?,
     };
     let is_right = header.checksum == wanted;
     (!is_right).then(|| format!("UDP checksum {:#06x}, not {wanted:#06x}", header.checksum))
@@ -120,5 +157,33 @@ mod tests {
         }
         let none = udp.without_checksum().bytes();
         assert_eq!(bad_checksum(&none), None);
+    }
+
+    /// IPv6 has no checksum of its own: only what TCP and UDP take in counts.
+    #[test]
+    fn checksums_over_ipv6_are_looked_at() {
+        let [door, client] = [places::Family::V6.service(), places::Family::V6.client(0)];
+        let options = [0, 0, 1, 4, 0, 0, 0, 0];
+        let frames = [
+            ("TCP", 0, Frame::tcp(client, door).data(b"odd")),
+            ("UDP", 0, Frame::udp(client, door).payload(b"even")),
+            (
+                "behind options",
+                8,
+                Frame::tcp(client, door).extension(ip_number::IPV6_DESTINATION_OPTIONS, &options),
+            ),
+        ];
+        for (what, before, frame) in frames {
+            for (outer, frame) in [(0, frame.clone()), (40, frame.in_tunnel(places::SOURCE6, client.ip()))] {
+                let frame = frame.bytes();
+                assert_eq!(bad_checksum(&frame), None, "{what}");
+                let (addresses, rest) = (outer + 22..outer + 54, outer + 54 + before..frame.len());
+                for at in addresses.chain(rest) {
+                    let mut broken = frame.clone();
+                    broken[at] ^= 0x10;
+                    assert!(bad_checksum(&broken).is_some(), "{what}: byte {at}");
+                }
+            }
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddrV4;
 
 use lb_common::abi::{BUCKET_ENTRIES, FlowKey, FlowValue, PORTS_PER_SOURCE};
-use lb_userspace::core::plan::address_be;
 use lb_userspace::edge::dataplane::testing::Hands;
 
 use super::World;
@@ -30,7 +29,7 @@ pub struct Holder {
 
 /// How the flow table names a client's flow to the service of this number.
 pub fn flow_key(client: SocketAddrV4, service: u16) -> FlowKey {
-    FlowKey::new(address_be(*client.ip()), client.port().to_be(), service)
+    FlowKey::v4(client.ip().to_bits().to_be(), client.port().to_be(), service)
 }
 
 impl Flows {

@@ -1,29 +1,35 @@
 //! Frames, built by a crate that shares no code with ours: every length and checksum is computed anew, over the whole packet.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{EtherType, Ethernet2Header, IpDscp, IpEcn, Ipv4Header, Ipv4Options, TcpHeader, UdpHeader, ip_number};
+use etherparse::{
+    EtherType, Ethernet2Header, IpDscp, IpEcn, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader, UdpHeader,
+    ip_number,
+};
 
+use super::ip::Ip;
 use super::places::{BALANCER_MAC, ROUTER_MAC};
 
 /// What trailing bytes of a frame are filled with: nothing that a balancer would write there.
 const PADDING: u8 = 0xee;
-/// Time to live of packets as they come in.
+/// Time to live, or hop limit, of packets as they come in.
 const TTL: u8 = 60;
 
-/// An IPv4 packet in an Ethernet frame.
+/// An IP packet in an Ethernet frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub source_mac: [u8; 6],
     pub destination_mac: [u8; 6],
     /// Its length and checksum are those of [`Frame::bytes`].
-    pub ip: Ipv4Header,
+    ip: Ip,
+    /// IPv6 extension headers: number, and bytes, of which the first says what follows.
+    extensions: Vec<(IpNumber, Vec<u8>)>,
     pub transport: Transport,
     pub payload: Vec<u8>,
     /// Bytes behind the packet: short frames are filled up.
     pub padding: Vec<u8>,
     /// Header in front of it, closest last.
-    outer: Option<Ipv4Header>,
+    outer: Option<Ip>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,34 +40,37 @@ pub enum Transport {
 
 impl Frame {
     /// A TCP packet without flags, from the router to the balancer.
-    pub fn tcp(from: SocketAddrV4, to: SocketAddrV4) -> Self {
+    pub fn tcp(from: impl Into<SocketAddr>, to: impl Into<SocketAddr>) -> Self {
+        let (from, to) = (from.into(), to.into());
         let header = TcpHeader::new(from.port(), to.port(), 0x0123_4567, 0xfaf0);
         Self::new(from, to, Transport::Tcp(header))
     }
 
     /// A UDP packet, from the router to the balancer.
-    pub fn udp(from: SocketAddrV4, to: SocketAddrV4) -> Self {
+    pub fn udp(from: impl Into<SocketAddr>, to: impl Into<SocketAddr>) -> Self {
+        let (from, to) = (from.into(), to.into());
         let ports = (from.port(), to.port());
         Self::new(from, to, Transport::Udp { ports, checksum: true })
     }
 
-    fn new(from: SocketAddrV4, to: SocketAddrV4, transport: Transport) -> Self {
+    fn new(from: SocketAddr, to: SocketAddr, transport: Transport) -> Self {
         let protocol = match transport {
             Transport::Tcp(_) => ip_number::TCP,
             Transport::Udp { .. } => ip_number::UDP,
         };
-        let ip = Ipv4Header {
-            source: from.ip().octets(),
-            destination: to.ip().octets(),
-            identification: 0x1d0f,
-            time_to_live: TTL,
-            protocol,
-            ..Ipv4Header::default()
+        let ip = match Ip::between(from.ip(), to.ip(), TTL, protocol) {
+            Ip::V4(header) => Ip::V4(Ipv4Header {
+                identification: 0x1d0f,
+                dont_fragment: false,
+                ..header
+            }),
+            v6 => v6,
         };
         Self {
             source_mac: ROUTER_MAC,
             destination_mac: BALANCER_MAC,
             ip,
+            extensions: Vec::new(),
             transport,
             payload: Vec::new(),
             padding: Vec::new(),
@@ -69,12 +78,22 @@ impl Frame {
         }
     }
 
-    /// A frame that somebody else built: IPv4 with TCP or UDP, its lengths and checksums right; `None`: anything else.
+    /// A frame that somebody else built: IP without extension headers, with TCP or UDP, its lengths and checksums right; `None`:
+    /// anything else.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (ethernet, rest) = Ethernet2Header::from_slice(bytes).ok()?;
-        let (ip, rest) = Ipv4Header::from_slice(rest).ok()?;
-        let (segment, padding) = rest.split_at_checked(ip.payload_len().ok()?.into())?;
-        let (transport, payload) = match ip.protocol {
+        let (ip, protocol, length, rest) = match ethernet.ether_type {
+            EtherType::IPV4 => {
+                let (ip, rest) = Ipv4Header::from_slice(rest).ok()?;
+                (Ip::V4(ip.clone()), ip.protocol, ip.payload_len().ok()?, rest)
+            }
+            _ => {
+                let (ip, rest) = Ipv6Header::from_slice(rest).ok()?;
+                (Ip::V6(ip.clone()), ip.next_header, ip.payload_length, rest)
+            }
+        };
+        let (segment, padding) = rest.split_at_checked(length.into())?;
+        let (transport, payload) = match protocol {
             ip_number::TCP => {
                 let (header, payload) = TcpHeader::from_slice(segment).ok()?;
                 (Transport::Tcp(header), payload)
@@ -91,12 +110,27 @@ impl Frame {
             source_mac: ethernet.source,
             destination_mac: ethernet.destination,
             ip,
+            extensions: Vec::new(),
             transport,
             payload: payload.to_vec(),
             padding: padding.to_vec(),
             outer: None,
         };
         (frame.bytes() == bytes).then_some(frame)
+    }
+
+    pub fn source(&self) -> IpAddr {
+        match &self.ip {
+            Ip::V4(ip) => ip.source.into(),
+            Ip::V6(ip) => ip.source.into(),
+        }
+    }
+
+    pub fn destination(&self) -> IpAddr {
+        match &self.ip {
+            Ip::V4(ip) => ip.destination.into(),
+            Ip::V6(ip) => ip.destination.into(),
+        }
     }
 
     fn flags(mut self, set: impl FnOnce(&mut TcpHeader)) -> Self {
@@ -150,18 +184,35 @@ impl Frame {
 
     /// Options of IPv4, a multiple of 4 bytes.
     pub fn ip_options(mut self, options: &[u8]) -> Self {
-        self.ip.options = Ipv4Options::try_from(options).expect("at most 40 bytes, a multiple of 4");
+        if let Ip::V4(ip) = &mut self.ip {
+            ip.options = Ipv4Options::try_from(options).expect("at most 40 bytes, a multiple of 4");
+        }
+        self
+    }
+
+    /// One more IPv6 extension header behind those that there are; what its first byte is to be is seen to.
+    pub fn extension(mut self, number: IpNumber, bytes: &[u8]) -> Self {
+        self.extensions.push((number, bytes.to_vec()));
         self
     }
 
     pub fn dscp_and_ecn(mut self, dscp: u8, ecn: u8) -> Self {
-        self.ip.dscp = IpDscp::try_new(dscp).expect("6 bits");
-        self.ip.ecn = IpEcn::try_new(ecn).expect("2 bits");
+        match &mut self.ip {
+            Ip::V4(ip) => {
+                ip.dscp = IpDscp::try_new(dscp).expect("6 bits");
+                ip.ecn = IpEcn::try_new(ecn).expect("2 bits");
+            }
+            Ip::V6(ip) => ip.traffic_class = dscp << 2 | ecn,
+        }
         self
     }
 
+    /// Time to live, or hop limit.
     pub fn ttl(mut self, ttl: u8) -> Self {
-        self.ip.time_to_live = ttl;
+        match &mut self.ip {
+            Ip::V4(ip) => ip.time_to_live = ttl,
+            Ip::V6(ip) => ip.hop_limit = ttl,
+        }
         self
     }
 
@@ -187,13 +238,21 @@ impl Frame {
 
     /// The same with its time to live one less.
     pub fn forwarded(self) -> Self {
-        let ttl = self.ip.time_to_live - 1;
-        self.ttl(ttl)
+        let ttl = match &self.ip {
+            Ip::V4(ip) => ip.time_to_live,
+            Ip::V6(ip) => ip.hop_limit,
+        };
+        self.ttl(ttl - 1)
     }
 
-    /// The same from somebody else.
-    pub fn from(mut self, from: SocketAddrV4) -> Self {
-        self.ip.source = from.ip().octets();
+    /// The same from somebody else of the same family.
+    pub fn from(mut self, from: impl Into<SocketAddr>) -> Self {
+        let from = from.into();
+        match (&mut self.ip, from.ip()) {
+            (Ip::V4(ip), IpAddr::V4(from)) => ip.source = from.octets(),
+            (Ip::V6(ip), IpAddr::V6(from)) => ip.source = from.octets(),
+            _ => panic!("{from} is of the other family"),
+        }
         match &mut self.transport {
             Transport::Tcp(header) => header.source_port = from.port(),
             Transport::Udp { ports, .. } => ports.0 = from.port(),
@@ -201,9 +260,14 @@ impl Frame {
         self
     }
 
-    /// The same to somebody else.
-    pub fn to(mut self, to: SocketAddrV4) -> Self {
-        self.ip.destination = to.ip().octets();
+    /// The same to somebody else of the same family.
+    pub fn to(mut self, to: impl Into<SocketAddr>) -> Self {
+        let to = to.into();
+        match (&mut self.ip, to.ip()) {
+            (Ip::V4(ip), IpAddr::V4(to)) => ip.destination = to.octets(),
+            (Ip::V6(ip), IpAddr::V6(to)) => ip.destination = to.octets(),
+            _ => panic!("{to} is of the other family"),
+        }
         match &mut self.transport {
             Transport::Tcp(header) => header.destination_port = to.port(),
             Transport::Udp { ports, .. } => ports.1 = to.port(),
@@ -211,40 +275,58 @@ impl Frame {
         self
     }
 
-    /// The same behind an outer header (RFC 2003): DSCP and ECN copied, never fragmented, identification 0, time to live 64.
-    pub fn in_tunnel(mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
-        self.outer = Some(Ipv4Header {
-            dscp: self.ip.dscp,
-            ecn: self.ip.ecn,
-            dont_fragment: true,
-            time_to_live: 64,
-            protocol: ip_number::IPV4,
-            source: source.octets(),
-            destination: destination.octets(),
-            ..Ipv4Header::default()
-        });
+    /// The same behind an outer header (RFC 2003, RFC 2473): DSCP and ECN copied, never fragmented, identification 0, time to live
+    /// 64.
+    pub fn in_tunnel(mut self, source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Self {
+        let (protocol, class) = match &self.ip {
+            Ip::V4(ip) => (ip_number::IPV4, ip.dscp.value() << 2 | ip.ecn.value()),
+            Ip::V6(ip) => (ip_number::IPV6, ip.traffic_class),
+        };
+        let mut outer = Ip::between(source.into(), destination.into(), 64, protocol);
+        match &mut outer {
+            Ip::V4(outer) => {
+                outer.dscp = IpDscp::try_new(class >> 2).expect("6 bits");
+                outer.ecn = IpEcn::try_new(class & 3).expect("2 bits");
+            }
+            Ip::V6(outer) => outer.traffic_class = class,
+        }
+        self.outer = Some(outer);
         self
     }
 
     /// The frame as it lies on the wire.
     pub fn bytes(&self) -> Vec<u8> {
         let mut ip = self.ip.clone();
-        let segment = self.segment();
-        sealed(&mut ip, segment.len());
+        let mut behind = self.chain(&mut ip);
+        behind.extend_from_slice(&self.segment());
+        let mut packet = ip.sealed(behind.len());
+        packet.extend_from_slice(&behind);
+        if let Some(outer) = &self.outer {
+            packet.splice(0..0, outer.clone().sealed(packet.len()));
+        }
         let ethernet = Ethernet2Header {
             source: self.source_mac,
             destination: self.destination_mac,
-            ether_type: EtherType::IPV4,
+            ether_type: self.outer.as_ref().unwrap_or(&self.ip).ether_type(),
         };
         let mut bytes = ethernet.to_bytes().to_vec();
-        if let Some(outer) = &self.outer {
-            let mut outer = outer.clone();
-            sealed(&mut outer, ip.header_len() + segment.len());
-            bytes.extend_from_slice(&outer.to_bytes());
-        }
-        bytes.extend_from_slice(&ip.to_bytes());
-        bytes.extend_from_slice(&segment);
+        bytes.extend_from_slice(&packet);
         bytes.extend_from_slice(&self.padding);
+        bytes
+    }
+
+    /// The extension headers, each naming the next.
+    fn chain(&self, ip: &mut Ip) -> Vec<u8> {
+        let Ip::V6(ip) = ip else { return Vec::new() };
+        let mut bytes = Vec::new();
+        let mut next = ip.next_header;
+        for (number, extension) in self.extensions.iter().rev() {
+            let mut extension = extension.clone();
+            extension[0] = next.0;
+            bytes.splice(0..0, extension);
+            next = *number;
+        }
+        ip.next_header = next;
         bytes
     }
 
@@ -253,33 +335,30 @@ impl Frame {
         let mut bytes = match &self.transport {
             Transport::Tcp(header) => {
                 let mut header = header.clone();
-                header.checksum = header
-                    .calc_checksum_ipv4(&self.ip, &self.payload)
-                    .expect("short enough");
+                header.checksum = match &self.ip {
+                    Ip::V4(ip) => header.calc_checksum_ipv4_raw(ip.source, ip.destination, &self.payload),
+                    Ip::V6(ip) => header.calc_checksum_ipv6_raw(ip.source, ip.destination, &self.payload),
+                }
+                .expect("short enough");
                 header.to_bytes().to_vec()
             }
             Transport::Udp {
                 ports: (from, to),
-                checksum: true,
-            } => {
-                let header = UdpHeader::with_ipv4_checksum(*from, *to, &self.ip, &self.payload);
-                header.expect("short enough").to_bytes().to_vec()
-            }
-            Transport::Udp {
-                ports: (from, to),
-                checksum: false,
+                checksum,
             } => {
                 let header = UdpHeader::without_ipv4_checksum(*from, *to, self.payload.len());
-                header.expect("short enough").to_bytes().to_vec()
+                let mut header = header.expect("short enough");
+                if *checksum {
+                    header.checksum = match &self.ip {
+                        Ip::V4(ip) => header.calc_checksum_ipv4_raw(ip.source, ip.destination, &self.payload),
+                        Ip::V6(ip) => header.calc_checksum_ipv6_raw(ip.source, ip.destination, &self.payload),
+                    }
+                    .expect("short enough");
+                }
+                header.to_bytes().to_vec()
             }
         };
         bytes.extend_from_slice(&self.payload);
         bytes
     }
-}
-
-/// Gives a header its length and checksum.
-fn sealed(ip: &mut Ipv4Header, payload: usize) {
-    ip.set_payload_len(payload).expect("short enough");
-    ip.header_checksum = ip.calc_header_checksum();
 }

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`frame`]: frames, built by a crate that shares no code with ours
+//! - `ip`: their IP headers
 //! - [`check`]: checksums computed anew by that crate
 //! - [`world`]: the program with its maps, filled by the daemon's own plan
 //! - [`loaded`]: loaded programs, to be used again
@@ -14,6 +15,7 @@
 pub mod check;
 pub mod flows;
 pub mod frame;
+mod ip;
 pub mod loaded;
 pub mod objects;
 pub mod places;

@@ -1,6 +1,6 @@
 //! Addresses and MACs that the packet tests use.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use lb_userspace::core::model::{Protocol, Vip};
 use lb_userspace::core::observed::ResolvedHop;
@@ -40,7 +40,7 @@ pub const fn client(n: u16) -> SocketAddrV4 {
 /// [`SERVICE`] over `protocol`.
 pub const fn vip(protocol: Protocol) -> Vip {
     Vip {
-        address: *SERVICE.ip(),
+        address: IpAddr::V4(*SERVICE.ip()),
         port: SERVICE.port(),
         protocol,
     }
@@ -51,9 +51,96 @@ pub const BACKEND_HOP: ResolvedHop = ResolvedHop {
     egress: INGRESS,
     source_mac: BALANCER_MAC,
     destination_mac: BACKEND_MAC,
-    source: SOURCES[0],
+    source: IpAddr::V4(SOURCES[0]),
     mtu: MTU,
 };
+
+/// A family of addresses, and who has which in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// What clients connect to.
+    pub fn service(self) -> SocketAddr {
+        match self {
+            Self::V4 => SERVICE.into(),
+            Self::V6 => SERVICE6.into(),
+        }
+    }
+
+    /// The service over `protocol`.
+    pub fn vip(self, protocol: Protocol) -> Vip {
+        Vip {
+            address: self.service().ip(),
+            port: self.service().port(),
+            protocol,
+        }
+    }
+
+    /// The client's flow number `n`.
+    pub fn client(self, n: u16) -> SocketAddr {
+        match self {
+            Self::V4 => client(n).into(),
+            Self::V6 => client6(n).into(),
+        }
+    }
+
+    /// The `n`th backend.
+    pub fn backend(self, n: u8) -> SocketAddr {
+        match self {
+            Self::V4 => backend(n).into(),
+            Self::V6 => backend6(n).into(),
+        }
+    }
+
+    /// The balancer's own address.
+    pub const fn source(self) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(SOURCES[0]),
+            Self::V6 => IpAddr::V6(SOURCE6),
+        }
+    }
+
+    /// The way to every backend of it.
+    pub const fn hop(self) -> ResolvedHop {
+        ResolvedHop {
+            source: self.source(),
+            ..BACKEND_HOP
+        }
+    }
+}
+
+/// What IPv6 clients connect to.
+pub const SERVICE6: SocketAddrV6 = SocketAddrV6::new(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 0x10), 80, 0, 0);
+/// The balancer's own IPv6 address.
+pub const SOURCE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 0x11);
+/// Nobody that the balancer knows.
+pub const STRANGER6: SocketAddrV6 = SocketAddrV6::new(Ipv6Addr::new(0x2001, 0xdb8, 0, 9, 0, 0, 0, 1), 80, 0, 0);
+
+/// The `n`th IPv6 backend.
+pub const fn backend6(n: u8) -> SocketAddrV6 {
+    SocketAddrV6::new(
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 3, 0, 0, 0, n as u16),
+        BACKEND_PORT,
+        0,
+        0,
+    )
+}
+
+/// The IPv6 client's flow number `n`.
+pub const fn client6(n: u16) -> SocketAddrV6 {
+    SocketAddrV6::new(
+        Ipv6Addr::new(0x2001, 0xdb8, 0xfeed, 4, 1, 2, 3, 7),
+        CLIENT.port() + n,
+        0,
+        0,
+    )
+}
 
 /// The way to every client.
 pub const CLIENT_HOP: ResolvedHop = ResolvedHop {

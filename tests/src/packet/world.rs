@@ -1,7 +1,7 @@
 //! The program with its maps, filled by the daemon's own plan. Nothing is attached, nothing is pinned.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lb_common::abi::Counters;
 use lb_common::reason::Reason;
@@ -65,7 +65,7 @@ impl Default for World {
 /// A service of this mode at `vip`, its table small.
 pub fn service(vip: Vip, mode: Mode, backends: Vec<WantedBackend>) -> Wanted {
     let sources = match mode {
-        Mode::Fullnat | Mode::Ipip => vec![SOURCES[0]],
+        Mode::Fullnat | Mode::Ipip => vec![SOURCES[0].into()],
         Mode::Nat | Mode::L2 => Vec::new(),
     };
     Wanted {
@@ -78,20 +78,21 @@ pub fn service(vip: Vip, mode: Mode, backends: Vec<WantedBackend>) -> Wanted {
 }
 
 /// Backends that are alive and take new flows alike.
-pub fn pool(backends: impl IntoIterator<Item = SocketAddrV4>) -> Vec<WantedBackend> {
-    let alive = |backend: SocketAddrV4| WantedBackend {
+pub fn pool(backends: impl IntoIterator<Item = impl Into<SocketAddr>>) -> Vec<WantedBackend> {
+    let alive = |backend: SocketAddr| WantedBackend {
         key: key(backend),
         weight: 100,
         alive: true,
         hop: Some(BACKEND_HOP),
     };
-    backends.into_iter().map(alive).collect()
+    backends.into_iter().map(|backend| alive(backend.into())).collect()
 }
 
 /// How the plan names a backend.
-pub fn key(backend: SocketAddrV4) -> BackendKey {
+pub fn key(backend: impl Into<SocketAddr>) -> BackendKey {
+    let backend = backend.into();
     BackendKey {
-        address: *backend.ip(),
+        address: backend.ip(),
         port: backend.port(),
     }
 }
@@ -129,11 +130,12 @@ impl World {
 
     /// What the mirror of the routes says of every client; `None`: nothing.
     pub fn route_clients(&mut self, hop: Option<RouteHop>) {
-        let everywhere = RoutePrefix {
-            address: Ipv4Addr::UNSPECIFIED,
-            length: 0,
+        let everywhere = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let prefix = |address| RoutePrefix { address, length: 0 };
+        let wanted: BTreeMap<_, _> = match hop {
+            Some(hop) => everywhere.map(|address| (prefix(address), hop)).into(),
+            None => BTreeMap::new(),
         };
-        let wanted: BTreeMap<_, _> = hop.map(|hop| (everywhere, hop)).into_iter().collect();
         let ops = plan::routes(&mut self.image, &wanted);
         self.apply(&ops);
     }
@@ -148,7 +150,7 @@ impl World {
     }
 
     /// Identifier of a backend.
-    pub fn id(&self, vip: Vip, backend: SocketAddrV4) -> u32 {
+    pub fn id(&self, vip: Vip, backend: impl Into<SocketAddr>) -> u32 {
         self.placed(vip).backends[&key(backend)].id
     }
 

@@ -1,7 +1,7 @@
 //! What a daemon finds pinned when it starts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
 use lb_common::flow::DEFAULT_HASH_KEY;
@@ -73,7 +73,7 @@ fn open_with(dir: &Path, setup: &Setup) -> Result<World, DataplaneError> {
 
 fn vip(mode: Mode) -> Vip {
     Vip {
-        address: *SERVICE.ip(),
+        address: (*SERVICE.ip()).into(),
         port: SERVICE.port() + mode as u16,
         protocol: if mode == Mode::L2 { Protocol::Udp } else { Protocol::Tcp },
     }
@@ -90,7 +90,7 @@ fn of(mode: Mode) -> Wanted {
     wanted.backends[0].weight = 0;
     wanted.backends[0].alive = false;
     if mode == Mode::Fullnat {
-        wanted.sources = SOURCES.to_vec();
+        wanted.sources = SOURCES.map(Into::into).to_vec();
     }
     wanted
 }
@@ -105,7 +105,7 @@ fn fill_with(world: &mut World, modes: &[Mode]) {
         world.serve(&of(*mode));
     }
     let prefix = |address: [u8; 4], length| RoutePrefix {
-        address: Ipv4Addr::from(address),
+        address: address.into(),
         length,
     };
     let routes = [

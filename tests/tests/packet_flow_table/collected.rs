@@ -234,7 +234,7 @@ fn a_port_that_its_flow_left_is_found() {
     };
     let hop = &mut after.backends[0].hop;
     *hop = hop.map(|hop| ResolvedHop {
-        source: SOURCES[1],
+        source: SOURCES[1].into(),
         ..hop
     });
     // Set up.

@@ -104,7 +104,7 @@ fn every_source_is_tried() {
     let mut setup = Setup::default();
     setup.ports.truncate(10);
     let mut swept = Swept::new(&setup);
-    let sources = SOURCES.to_vec();
+    let sources = SOURCES.map(Into::into).to_vec();
     swept.world.serve(&Wanted {
         sources,
         ..service(TCP, Mode::Fullnat, pool([backend(1)]))

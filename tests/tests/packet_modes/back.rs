@@ -174,11 +174,11 @@ fn the_longest_prefix_decides() {
     // Make: one client under a longer prefix, one under the default route.
     let near = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 200), 4000);
     let prefix = RoutePrefix {
-        address: Ipv4Addr::new(203, 0, 113, 192),
+        address: [203, 0, 113, 192].into(),
         length: 26,
     };
     let everywhere = RoutePrefix {
-        address: Ipv4Addr::UNSPECIFIED,
+        address: Ipv4Addr::UNSPECIFIED.into(),
         length: 0,
     };
     let through = |mac| {

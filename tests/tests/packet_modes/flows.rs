@@ -81,7 +81,7 @@ fn all_sources_are_used() {
     needs_flow_table!();
     // Make, set up: two sources.
     let mut world = World::default();
-    let sources = SOURCES.to_vec();
+    let sources = SOURCES.map(Into::into).to_vec();
     world.serve(&Wanted { sources, ..of([1]) });
     let ways: Vec<Way> = (0..200).map(|n| sent(&mut world, &syn(client(n)))).collect();
     // Check.
@@ -267,7 +267,7 @@ fn a_new_source_is_a_new_port() {
     wanted.sources = Vec::new();
     let mut other = pool([backend(2)]).remove(0);
     other.hop = other.hop.map(|hop| lb_userspace::core::observed::ResolvedHop {
-        source: SOURCES[1],
+        source: SOURCES[1].into(),
         ..hop
     });
     let after = Wanted {

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddrV4;
 
+use etherparse::ip_number;
 use lb_common::reason::Reason;
-use lb_tests::packet::Frame;
-use lb_tests::packet::places::{CLIENT, SERVICE, STRANGER};
+use lb_tests::packet::places::{CLIENT, Family, SERVICE, SERVICE6, STRANGER, backend6, client6};
+use lb_tests::packet::{Frame, World, pool, service};
+use lb_userspace::core::model::{Mode, Protocol};
 
-use super::{Row, row};
+use super::{Row, row, special};
 
 /// Offsets in a frame without IPv4 options.
 mod at {
@@ -61,6 +63,7 @@ pub fn rows() -> Vec<Row> {
         bad_length(),
         bad_udp_length(),
         not_forwarded(),
+        extension_headers(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -70,12 +73,12 @@ fn not_ours() -> Vec<Row> {
     let mut tagged = syn().bytes();
     tagged.splice(12..12, [0x81, 0x00, 0x00, 0x05]);
     let mut rows = each(
-        Reason::NotIpv4,
+        Reason::NotIp,
         [
             ("ARP", ethertype([0x08, 0x06])),
-            ("IPv6", ethertype([0x86, 0xdd])),
+            ("MPLS", ethertype([0x88, 0x47])),
             ("a VLAN tag", tagged),
-            ("an Ethernet header and nothing else", cut(ethertype([0x86, 0xdd]), 14)),
+            ("an Ethernet header and nothing else", cut(ethertype([0x88, 0x47]), 14)),
         ],
     );
     rows.extend(each(
@@ -116,6 +119,10 @@ fn other_malformed() -> Vec<Row> {
         Reason::OtherMalformed,
         [
             ("no IPv4 header at all", cut(syn().bytes(), 14)),
+            (
+                "no IPv6 header at all",
+                cut(patched(&syn(), at::ETHERTYPE, &[0x86, 0xdd]), 14),
+            ),
             ("an IPv4 header cut short", cut(syn().bytes(), 33)),
             ("version 6", patched(&syn(), at::VERSION_IHL, &[0x65])),
             (
@@ -199,4 +206,17 @@ fn not_forwarded() -> Vec<Row> {
         ],
     ));
     rows
+}
+
+/// More of them in `packet_families`.
+fn extension_headers() -> Vec<Row> {
+    let [kind, left] = [253, 1];
+    let routing = [0, 0, kind, left, 0, 0, 0, 0];
+    let syn = Frame::tcp(client6(0), SERVICE6).syn();
+    let packet = syn.extension(ip_number::IPV6_ROUTE_HEADER, &routing).bytes();
+    let fill = |world: &mut World| {
+        let vip = Family::V6.vip(Protocol::Tcp);
+        world.serve(&service(vip, Mode::L2, pool([backend6(1)])));
+    };
+    vec![special(Reason::ExtensionHeaders, "a route that goes on", packet, fill)]
 }

@@ -132,7 +132,7 @@ fn without_a_source_the_modes_that_need_one_say_so() {
         let (code, said) = desk.refused(&[&config, &fixture("syn.pcap")]);
         assert_eq!(code, Some(1));
         assert!(
-            said.contains("needs a source address; give --source ADDR, or set node.source"),
+            said.contains("needs a source address of the family of 10.0.1.1; give --source ADDR, or set node.source"),
             "{said}"
         );
     }
@@ -221,5 +221,5 @@ fn without_json_there_is_a_table() {
     let first: Vec<&str> = lines[1].split_whitespace().collect();
     assert_eq!(first[..4], ["0", "tx", "-", "web/web-1"]);
     let arp: Vec<&str> = lines[14].split_whitespace().collect();
-    assert_eq!(arp[..5], ["13", "pass", "not_ipv4", "-", "-"]);
+    assert_eq!(arp[..5], ["13", "pass", "not_ip", "-", "-"]);
 }

@@ -1,6 +1,6 @@
 //! The single values of a document: what they mean, and what to say when they mean nothing.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -63,61 +63,89 @@ pub fn port(value: i64) -> Result<u16, Wrong> {
 }
 
 /// An address that packets can be sent to.
-pub fn address(text: &str) -> Result<Ipv4Addr, Wrong> {
-    const GIVE: &str = "give the address of one host, like 10.0.1.2";
-    let Ok(address) = text.parse::<Ipv4Addr>() else {
-        return not_ipv4(text);
+pub fn address(text: &str) -> Result<IpAddr, Wrong> {
+    let Ok(address) = text.parse::<IpAddr>() else {
+        return not_an_address(text);
     };
-    let kind = match address {
-        a if a.octets()[0] == 0 => "is unspecified",
-        a if a.is_loopback() => "is a loopback address, which never leaves its host",
-        a if a.is_multicast() => "is a multicast address",
-        a if a.is_broadcast() => "is the broadcast address",
-        _ => return Ok(address),
+    let fault = match address {
+        IpAddr::V4(address) => fault_v4(address),
+        IpAddr::V6(address) => fault_v6(address),
     };
-    wrong(format!("address {address} {kind}"), GIVE)
+    match fault {
+        None => Ok(address),
+        Some(fault) => wrong(
+            format!("address {address} {fault}"),
+            "give the address of one host, like 10.0.1.2 or 2001:db8::2",
+        ),
+    }
 }
 
-fn not_ipv4(text: &str) -> Result<Ipv4Addr, Wrong> {
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return wrong(
-            format!("address {text} is IPv6, which is not built yet"),
-            "give an IPv4 address, like 10.0.1.2",
-        );
+fn fault_v4(address: Ipv4Addr) -> Option<&'static str> {
+    match address {
+        a if a.octets()[0] == 0 => Some("is unspecified"),
+        a if a.is_loopback() => Some("is a loopback address, which never leaves its host"),
+        a if a.is_multicast() => Some("is a multicast address"),
+        a if a.is_broadcast() => Some("is the broadcast address"),
+        _ => None,
     }
+}
+
+fn fault_v6(address: Ipv6Addr) -> Option<&'static str> {
+    match address {
+        a if a.is_unspecified() => Some("is unspecified"),
+        a if a.is_loopback() => Some("is a loopback address, which never leaves its host"),
+        a if a.is_multicast() => Some("is a multicast address"),
+        a if a.is_unicast_link_local() => Some("is a link-local address, which says nothing without its interface"),
+        a if a.to_ipv4_mapped().is_some() => Some("is an IPv4 address in IPv6 clothes, which no packet has"),
+        a if a.to_bits() as u64 == 0 => Some("is that of any router of its network"),
+        _ => None,
+    }
+}
+
+fn not_an_address(text: &str) -> Result<IpAddr, Wrong> {
     let prefix = text
         .split_once('/')
-        .is_some_and(|(address, _)| address.parse::<std::net::IpAddr>().is_ok());
+        .is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
     if prefix {
         return wrong(
             format!("address {text:?} is a prefix, which is not built yet"),
             "give one address, without the length",
         );
     }
-    if let Some((host, port)) = text.rsplit_once(':')
-        && host.parse::<Ipv4Addr>().is_ok()
-        && port.parse::<u16>().is_ok()
-    {
+    if let Ok(socket) = text.parse::<std::net::SocketAddr>() {
         return wrong(
             format!("address {text:?} has a port in it"),
-            format!("give address {host:?} and port = {port}"),
+            format!(
+                "give address {:?} and port = {}",
+                socket.ip().to_string(),
+                socket.port()
+            ),
+        );
+    }
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    if let Some(bare) = bare.filter(|bare| bare.parse::<Ipv6Addr>().is_ok()) {
+        return wrong(
+            format!("address {text:?} is in brackets, which are for an address with a port"),
+            format!("give address {bare:?}"),
         );
     }
     wrong(
-        format!("address {text:?} is not an IPv4 address"),
-        "write four numbers from 0 to 255, like 10.0.1.2",
+        format!("address {text:?} is neither an IPv4 nor an IPv6 address"),
+        "write it like 10.0.1.2 or 2001:db8::2",
     )
 }
 
-/// An IPv6 address; only looked at as yet.
-pub fn address_v6(text: &str) -> Result<Ipv6Addr, Wrong> {
-    match text.parse::<Ipv6Addr>() {
-        Ok(address) if !(address.is_unspecified() || address.is_multicast() || address.is_loopback()) => Ok(address),
-        _ => wrong(
-            format!("{text:?} is not the IPv6 address of a host"),
-            "write it like 2001:db8::11",
-        ),
+/// An address of one family: `ipv4` or `ipv6`, as its key in a document says.
+pub fn address_of(family: &str, text: &str) -> Result<IpAddr, Wrong> {
+    let address = address(text)?;
+    if address.is_ipv6() == (family == "ipv6") {
+        return Ok(address);
     }
+    let other = if family == "ipv6" { "ipv4" } else { "ipv6" };
+    wrong(
+        format!("address {address} is not {family}"),
+        format!("give it as {other}"),
+    )
 }
 
 /// A duration within bounds.
@@ -172,6 +200,8 @@ pub fn name(text: &str) -> Result<String, Wrong> {
         "" => "the name is empty".to_owned(),
         _ if text.chars().count() > 64 => "the name is longer than 64 characters".to_owned(),
         _ if text.starts_with('-') => format!("name {text:?} begins with a hyphen"),
+        // What a backend without a name is called.
+        _ if text.parse::<Ipv6Addr>().is_ok() => return Ok(text.to_owned()),
         _ => match text.chars().find(|c| unfit(*c)) {
             Some(c) => format!("name {text:?} has {c:?} in it"),
             None => return Ok(text.to_owned()),

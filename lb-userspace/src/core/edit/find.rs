@@ -1,6 +1,6 @@
 //! Which service or backend is meant: by name, or by address.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Refusal;
 use crate::core::config::closest;
@@ -89,12 +89,8 @@ fn vip_matches(vip: Vip, reference: &str) -> bool {
 }
 
 fn address_matches(backend: &Backend, reference: &str) -> bool {
-    let (address, port) = match reference.split_once(':') {
-        Some((address, port)) => (address, Some(port)),
-        None => (reference, None),
-    };
-    address.parse::<Ipv4Addr>() == Ok(backend.address)
-        && port.is_none_or(|port| port.parse::<u16>() == Ok(backend.port))
+    reference.parse::<IpAddr>() == Ok(backend.address)
+        || reference.parse::<SocketAddr>() == Ok(SocketAddr::new(backend.address, backend.port))
 }
 
 /// `no service "web2"; did you mean "web"? there are web, dns`

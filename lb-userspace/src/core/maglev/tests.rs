@@ -1,4 +1,4 @@
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use lb_common::flow::mix;
 use proptest::collection::vec;
@@ -14,7 +14,7 @@ fn members(weights: impl IntoIterator<Item = u32>) -> Vec<Member> {
     (0u32..)
         .zip(weights)
         .map(|(i, weight)| Member {
-            identity: identity(Ipv4Addr::from_bits(0x0a00_0000 + i), 80),
+            identity: identity(Ipv4Addr::from_bits(0x0a00_0000 + i).into(), 80),
             weight,
         })
         .collect()
@@ -249,12 +249,29 @@ fn primes() {
 /// one, side by side, would send the same flow to different backends.
 #[test]
 fn golden_vectors() {
-    assert_eq!(identity(Ipv4Addr::UNSPECIFIED, 0), 0xe220_a839_7b1d_cdaf);
-    assert_eq!(identity(Ipv4Addr::new(10, 0, 1, 1), 80), 0x30a6_376e_484d_0169);
-    assert_eq!(identity(Ipv4Addr::new(10, 0, 1, 2), 80), 0x7b46_6642_3c20_3722);
-    assert_eq!(identity(Ipv4Addr::BROADCAST, 65535), 0xc5c3_58ac_47bd_80ec);
+    let identities: [(IpAddr, u16, u64); 8] = [
+        (Ipv4Addr::UNSPECIFIED.into(), 0, 0xe220_a839_7b1d_cdaf),
+        (Ipv4Addr::new(10, 0, 1, 1).into(), 80, 0x30a6_376e_484d_0169),
+        (Ipv4Addr::new(10, 0, 1, 2).into(), 80, 0x7b46_6642_3c20_3722),
+        (Ipv4Addr::BROADCAST.into(), 65535, 0xc5c3_58ac_47bd_80ec),
+        (Ipv6Addr::UNSPECIFIED.into(), 0, 0x33fe_8bd4_f9c5_7863),
+        (
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+            80,
+            0xcc94_79d2_e9f6_e067,
+        ),
+        (
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2).into(),
+            80,
+            0x3453_b25d_6e3b_a5bf,
+        ),
+        (Ipv6Addr::from_bits(u128::MAX).into(), 65535, 0x2e47_33de_76c8_264f),
+    ];
+    for (address, port, wanted) in identities {
+        assert_eq!(identity(address, port), wanted, "{address} {port}");
+    }
     let member = |a, b, port, weight| Member {
-        identity: identity(Ipv4Addr::new(10, 0, a, b), port),
+        identity: identity(Ipv4Addr::new(10, 0, a, b).into(), port),
         weight,
     };
     let small = [member(1, 1, 80, 1), member(1, 2, 80, 1), member(1, 3, 80, 2)];

@@ -18,18 +18,17 @@ mod sources;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use lb_common::abi::{self, NO_BACKEND, VipKey, backend_flags};
+use lb_common::abi::{self, NO_BACKEND, backend_flags};
 
-pub use entry::{address_be, ethernet};
+pub use entry::ethernet;
 pub use routes::{interfaces, routes};
 
-use super::image::{BackendKey, Image, Named, Placed, PlacedBackend, Rested};
+use super::image::{BackOf, BackendKey, Image, Named, Placed, PlacedBackend, Rested};
 use super::maglev;
 use super::model::{Mode, Vip};
 use super::observed::{ResolvedHop, RoutePrefix};
-use entry::{back_key, marker, vip_key};
 
 /// One write to the maps.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +43,7 @@ pub enum Op {
     /// A source address of `fullnat` with all its ports free.
     Source {
         number: u32,
-        address: Ipv4Addr,
+        address: IpAddr,
     },
     /// A backend that is new, or changes in place.
     Backend {
@@ -65,20 +64,27 @@ pub enum Op {
     Slots {
         changes: Vec<(u32, u32)>,
     },
-    /// Clients find this service by this key from now on; [`abi::NO_SERVICE`]: an address marker.
+    /// Clients find this service from now on.
     Vip {
-        key: VipKey,
+        vip: Vip,
         service: u16,
     },
     VipGone {
-        key: VipKey,
+        vip: Vip,
+    },
+    /// Some service has this address: packets to it whose ports cannot be read are ours.
+    Address {
+        address: IpAddr,
+    },
+    AddressGone {
+        address: IpAddr,
     },
     Back {
-        key: abi::BackKey,
+        of: BackOf,
         entry: abi::Back,
     },
     BackGone {
-        key: abi::BackKey,
+        of: BackOf,
     },
     Route {
         prefix: RoutePrefix,
@@ -96,7 +102,7 @@ pub struct Wanted {
     pub mode: Mode,
     pub table_size: u32,
     /// The node's source addresses; empty: each egress interface's own.
-    pub sources: Vec<Ipv4Addr>,
+    pub sources: Vec<IpAddr>,
     pub backends: Vec<WantedBackend>,
 }
 
@@ -121,7 +127,7 @@ pub enum PlanError {
     #[error("service {0}: no room for another backend, there are {1} in all; raise node.limits.backends")]
     Backends(Vip, u32),
     #[error("service {0}: no room for source address {1}, there is room for {2}; raise node.limits.sources")]
-    Sources(Vip, Ipv4Addr, u32),
+    Sources(Vip, IpAddr, u32),
 }
 
 /// Brings one service into the maps, or up to date. `sweep` is the number of the janitor's current sweep.
@@ -156,7 +162,7 @@ fn check_room(image: &Image, wanted: &Wanted, there: Option<&Placed>) -> Result<
     }
     let mut numbered = image.sources.clone();
     for hop in wanted.backends.iter().filter_map(|backend| backend.hop) {
-        let row = sources::row(&numbered, &sources::of(wanted, hop));
+        let row = sources::row(&numbered, &sources::of(wanted, hop.source));
         numbered.extend(row.new);
     }
     match numbered.get(image.limits.sources as usize) {
@@ -187,11 +193,9 @@ pub fn service_gone(image: &mut Image, vip: Vip, sweep: u64) -> Vec<Op> {
     let Some(placed) = image.services.remove(&vip) else {
         return ops;
     };
-    ops.push(Op::VipGone { key: vip_key(vip) });
+    ops.push(Op::VipGone { vip });
     if !image.services.keys().any(|other| other.address == vip.address) {
-        ops.push(Op::VipGone {
-            key: marker(vip.address),
-        });
+        ops.push(Op::AddressGone { address: vip.address });
     }
     retire(image, vip, placed, sweep, &mut ops);
     ops
@@ -224,14 +228,11 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
     });
     fill(image, wanted, &mut placed, ops);
     ops.push(Op::Vip {
-        key: vip_key(vip),
+        vip,
         service: placed.id,
     });
     if old.is_none() && !image.services.keys().any(|other| other.address == vip.address) {
-        ops.push(Op::Vip {
-            key: marker(vip.address),
-            service: abi::NO_SERVICE,
-        });
+        ops.push(Op::Address { address: vip.address });
     }
     if let Some(old) = old {
         retire(image, vip, old, sweep, ops);
@@ -259,7 +260,7 @@ fn update(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) {
 fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
     for backend in &wanted.backends {
         let sources = match (wanted.mode, backend.hop) {
-            (Mode::Fullnat, Some(hop)) => sources::number(image, &sources::of(wanted, hop), ops),
+            (Mode::Fullnat, Some(hop)) => sources::number(image, &sources::of(wanted, hop.source), ops),
             _ => (0, 0),
         };
         let entry = entry::backend(wanted, placed.id, backend, sources);
@@ -323,15 +324,20 @@ fn slots(wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<Op>) {
 /// The way back of `nat`: one entry a backend.
 fn backs(image: &mut Image, vip: Vip, placed: &Placed, ops: &mut Vec<Op>) {
     for (key, backend) in &placed.backends {
-        let key = back_key(vip, *key);
+        let of = back_of(vip, *key);
         let entry = abi::Back {
             backend: backend.id,
             service: placed.id as u32,
         };
-        if image.backs.insert(key, entry) != Some(entry) {
-            ops.push(Op::Back { key, entry });
+        if image.backs.insert(of, entry) != Some(entry) {
+            ops.push(Op::Back { of, entry });
         }
     }
+}
+
+fn back_of(vip: Vip, backend: BackendKey) -> BackOf {
+    let protocol = vip.protocol;
+    BackOf { backend, protocol }
 }
 
 /// A service that nobody finds any more.
@@ -354,10 +360,10 @@ fn backend_gone(image: &mut Image, vip: Vip, key: BackendKey, backend: PlacedBac
     let mut entry = backend.entry;
     entry.flags &= !backend_flags::ALIVE;
     ops.push(Op::Backend { id: backend.id, entry });
-    let key = back_key(vip, key);
-    if image.backs.get(&key).is_some_and(|back| back.backend == backend.id) {
-        image.backs.remove(&key);
-        ops.push(Op::BackGone { key });
+    let of = back_of(vip, key);
+    if image.backs.get(&of).is_some_and(|back| back.backend == backend.id) {
+        image.backs.remove(&of);
+        ops.push(Op::BackGone { of });
     }
     image.retired.push((sweep, Rested::Backend(backend.id)));
 }

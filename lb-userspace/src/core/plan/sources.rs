@@ -3,11 +3,10 @@
 //! A backend's sources are numbers in a row. An address has one number for good: flows hold ports of it, and on the way back they
 //! are found by it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::{Op, Wanted};
 use crate::core::image::Image;
-use crate::core::observed::ResolvedHop;
 
 /// Sources that have numbers in a row.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,15 +15,18 @@ pub struct Row {
     pub first: usize,
     pub count: usize,
     /// Those that are to get a number first, in the order of their numbers.
-    pub new: Vec<Ipv4Addr>,
+    pub new: Vec<IpAddr>,
 }
 
-/// The source addresses of a `fullnat` backend behind `hop`.
-pub fn of(wanted: &Wanted, hop: ResolvedHop) -> Vec<Ipv4Addr> {
-    if wanted.sources.is_empty() {
-        vec![hop.source]
-    } else {
-        wanted.sources.clone()
+/// The source addresses of a `fullnat` backend whose next hop goes with `of_hop`: the node's of that family, or this one;
+/// none where the hop has none either.
+pub fn of(wanted: &Wanted, of_hop: IpAddr) -> Vec<IpAddr> {
+    let is_alike = |source: &&IpAddr| source.is_ipv6() == of_hop.is_ipv6();
+    let own: Vec<IpAddr> = wanted.sources.iter().filter(is_alike).copied().collect();
+    match own.is_empty() {
+        true if of_hop.is_unspecified() => Vec::new(),
+        true => vec![of_hop],
+        false => own,
     }
 }
 
@@ -32,8 +34,8 @@ pub fn of(wanted: &Wanted, hop: ResolvedHop) -> Vec<Ipv4Addr> {
 ///
 /// New ones get the next numbers. So an address that was given up between, and now parts the wanted ones, keeps some of them from
 /// being used for new flows; the new ones always are.
-pub fn row(numbered: &[Ipv4Addr], list: &[Ipv4Addr]) -> Row {
-    let new: Vec<Ipv4Addr> = list.iter().filter(|a| !numbered.contains(a)).copied().collect();
+pub fn row(numbered: &[IpAddr], list: &[IpAddr]) -> Row {
+    let new: Vec<IpAddr> = list.iter().filter(|a| !numbered.contains(a)).copied().collect();
     let at_end = numbered.iter().rev().take_while(|a| list.contains(a)).count();
     let (first, count) = longest_run(numbered, list);
     if new.is_empty() && count > at_end {
@@ -47,7 +49,7 @@ pub fn row(numbered: &[Ipv4Addr], list: &[Ipv4Addr]) -> Row {
 }
 
 /// First number and length of the longest row of addresses that are all in `list`, the last one of several.
-fn longest_run(numbered: &[Ipv4Addr], list: &[Ipv4Addr]) -> (usize, usize) {
+fn longest_run(numbered: &[IpAddr], list: &[IpAddr]) -> (usize, usize) {
     let mut longest = (0, 0);
     let mut first = 0;
     for (number, address) in numbered.iter().enumerate() {
@@ -61,7 +63,7 @@ fn longest_run(numbered: &[Ipv4Addr], list: &[Ipv4Addr]) -> (usize, usize) {
 }
 
 /// Gives numbers to those of `list` that have none. The number of the first, and how many there are in a row.
-pub fn number(image: &mut Image, list: &[Ipv4Addr], ops: &mut Vec<Op>) -> (u16, u16) {
+pub fn number(image: &mut Image, list: &[IpAddr], ops: &mut Vec<Op>) -> (u16, u16) {
     let row = row(&image.sources, list);
     for address in row.new {
         ops.push(Op::Source {

@@ -1,19 +1,18 @@
 //! The account of maps that are there already: read once, when a daemon starts.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
 use aya::maps::{Array, Map, MapData};
-use lb_common::abi::{self, ABI_VERSION, Meta, PORTS_PER_SOURCE, service_flags};
+use lb_common::abi::{self, ABI_VERSION, Address, Meta, PORTS_PER_SOURCE, service_flags};
 use lb_common::maps;
 
-use super::tables::Tables;
+use super::tables::{self, Tables};
 use super::{DataplaneError, bpffs, object};
-use crate::core::image::{BackendKey, Image, Placed, PlacedBackend, Rested};
+use crate::core::image::{BackOf, BackendKey, Image, Placed, PlacedBackend, Rested};
 use crate::core::model::{Limits, Mode, Protocol, Vip};
 use crate::core::observed::RoutePrefix;
-use crate::core::plan::address_be;
 use crate::core::roles::Roles;
 
 /// What the pinned maps were made with.
@@ -105,13 +104,13 @@ pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneErro
 fn roles(image: &Image) -> Roles {
     let mut roles = Roles::default();
     for vip in image.services.keys() {
-        roles.vip(address_be(vip.address), true);
+        roles.vip(vip.address, true);
     }
-    for key in image.backs.keys() {
-        roles.back(*key, true);
+    for of in image.backs.keys() {
+        roles.back(*of, true);
     }
     for (number, address) in (0..).zip(&image.sources) {
-        roles.source(address_be(*address), number);
+        roles.source(*address, number);
     }
     roles
 }
@@ -144,20 +143,23 @@ fn placed(
     id: u16,
     backends: &mut BTreeMap<u16, Vec<(u32, abi::Backend)>>,
 ) -> Result<Option<(Vip, Placed)>, DataplaneError> {
-    let known = [Protocol::Tcp, Protocol::Udp];
-    let protocol = known.into_iter().find(|protocol| protocol.number() == key.protocol);
-    let Some(protocol) = protocol.filter(|_| id != abi::NO_SERVICE) else {
+    if id == abi::NO_SERVICE {
         return Ok(None);
-    };
+    }
     let service = service(tables, id as u32)?;
-    let Some(mode) = Mode::from_u8((service.flags >> service_flags::MODE_SHIFT) as u8) else {
+    let mode = Mode::from_u8((service.flags >> service_flags::MODE_SHIFT) as u8);
+    let (Some(mode), Some(protocol)) = (mode, Protocol::from_number(service.protocol)) else {
         return Ok(None);
     };
     let vip = Vip {
-        address: Ipv4Addr::from(key.address.to_ne_bytes()),
-        port: u16::from_be(key.port),
+        address: service.address.ip(service.flags & service_flags::IPV6 != 0),
+        port: u16::from_be(service.port),
         protocol,
     };
+    if tables::vip_key(vip.address, vip.port, service.protocol) != key {
+        // The key's own service is another one: nobody finds this one by it.
+        return Ok(None);
+    }
     let range = service.table_base as usize..service.table_base as usize + service.table_size as usize;
     let owners: Vec<u32> = range
         .filter(|i| *i < tables.slots.len())
@@ -178,7 +180,7 @@ fn placed(
     };
     for (number, entry) in mine {
         let key = BackendKey {
-            address: Ipv4Addr::from(entry.address[0].to_ne_bytes()),
+            address: entry.address.ip(entry.flags & abi::backend_flags::IPV6 != 0),
             port: u16::from_be(entry.port),
         };
         let there = PlacedBackend { id: number, entry };
@@ -194,7 +196,9 @@ fn others(tables: &Tables, image: &mut Image) -> Result<(), DataplaneError> {
     let mut sources = BTreeMap::new();
     for pair in tables.sources.iter() {
         let (address, number) = pair.map_err(|error| DataplaneError::map(maps::SOURCES, error))?;
-        sources.insert(number, Ipv4Addr::from(address.to_ne_bytes()));
+        // An IPv4 address has nothing behind its four bytes, an IPv6 one of this host always has.
+        let is_ipv6 = address.as_v6()[1] != 0;
+        sources.insert(number, address.ip(is_ipv6));
     }
     image.sources = sources.into_values().collect();
     let open = tables.egress.indices();
@@ -203,18 +207,34 @@ fn others(tables: &Tables, image: &mut Image) -> Result<(), DataplaneError> {
         .extend(open.map_err(|error| DataplaneError::map(maps::EGRESS, error))?);
     for pair in tables.backs.iter() {
         let (key, back) = pair.map_err(|error| DataplaneError::map(maps::BACKS, error))?;
-        image.backs.insert(key, back);
+        image
+            .backs
+            .extend(back_of(Address::v4(key.address).ip(false), key.port, key.protocol).map(|of| (of, back)));
+    }
+    for pair in tables.backs6.iter() {
+        let (key, back) = pair.map_err(|error| DataplaneError::map(maps::BACKS6, error))?;
+        image
+            .backs
+            .extend(back_of(key.address.ip(true), key.port, key.protocol).map(|of| (of, back)));
     }
     for pair in tables.routes.iter() {
         let (key, hop) = pair.map_err(|error| DataplaneError::map(maps::ROUTES, error))?;
-        let address = Ipv4Addr::from(key.data().to_ne_bytes());
-        image.routes.insert(
-            RoutePrefix {
-                address,
-                length: key.prefix_len() as u8,
-            },
-            hop,
-        );
+        let (address, length) = (Address::v4(key.data()).ip(false), key.prefix_len() as u8);
+        image.routes.insert(RoutePrefix { address, length }, hop);
+    }
+    for pair in tables.routes6.iter() {
+        let (key, hop) = pair.map_err(|error| DataplaneError::map(maps::ROUTES6, error))?;
+        let (address, length) = (Address::v6(key.data()).ip(true), key.prefix_len() as u8);
+        image.routes.insert(RoutePrefix { address, length }, hop);
     }
     Ok(())
+}
+
+/// Port as in the packet.
+fn back_of(address: IpAddr, port: u16, protocol: u8) -> Option<BackOf> {
+    let port = u16::from_be(port);
+    Some(BackOf {
+        backend: BackendKey { address, port },
+        protocol: Protocol::from_number(protocol)?,
+    })
 }

@@ -12,15 +12,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use aya::Ebpf;
-use aya::maps::{Array, MapData};
 use lb_common::abi::{
-    BUCKET_ENTRIES, Backend, Bucket, Entry, FlowValue, PORTS_PER_SOURCE, PortQueue, Service, backend_flags,
+    BUCKET_ENTRIES, Backend, Bucket, Entry, FlowValue, NO_BACKEND, PORTS_PER_SOURCE, PortQueue, backend_flags,
 };
 use lb_common::{flow, maps};
 
 use super::grace::grace;
 use super::mapped::Mapped;
-use super::tables::{duplicate, mapped};
+use super::tables::mapped;
 use super::{DataplaneError, object};
 use crate::core::image::Named;
 use crate::core::model::{FlowTimeouts, Protocol};
@@ -34,7 +33,6 @@ pub struct View {
     queues: Mapped<PortQueue>,
     backends: Mapped<Backend>,
     clock: Mapped<u64>,
-    services: Array<MapData, Service>,
     seed: u64,
 }
 
@@ -79,9 +77,6 @@ const QUEUE_TAIL: usize = 8;
 impl View {
     pub(super) fn new(ebpf: &mut Ebpf, limits: &crate::core::model::Limits, seed: u64) -> Result<Self, DataplaneError> {
         let ports = limits.sources * PORTS_PER_SOURCE;
-        let services = aya::maps::Map::from_map_data(duplicate(ebpf, maps::SERVICES)?)
-            .and_then(Array::try_from)
-            .map_err(|error| DataplaneError::map(maps::SERVICES, error))?;
         Ok(Self {
             flows: mapped(ebpf, maps::FLOWS, object::buckets(limits.flows))?,
             ports: mapped(ebpf, maps::PORTS, ports)?,
@@ -89,7 +84,6 @@ impl View {
             queues: mapped(ebpf, maps::PORT_QUEUES, limits.sources)?,
             backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
             clock: mapped(ebpf, maps::CLOCK, 1)?,
-            services,
             seed,
         })
     }
@@ -128,20 +122,14 @@ impl View {
             })
     }
 
-    fn alive(&self, backend: u32) -> bool {
-        const AT: usize = std::mem::offset_of!(Backend, flags);
-        if backend as usize >= self.backends.len() {
-            return false;
-        }
-        let word = self.backends.word(backend as usize, AT / 8).load(Ordering::Acquire);
-        word.to_ne_bytes()[AT % 8] & backend_flags::ALIVE != 0
-    }
-
-    fn protocol(&self, service: u16) -> Option<Protocol> {
-        let entry = self.services.get(&(service as u32), 0).ok()?;
-        [Protocol::Tcp, Protocol::Udp]
-            .into_iter()
-            .find(|protocol| protocol.number() == entry.protocol)
+    /// The backend with this identifier; one of no service where there is none.
+    fn backend(&self, id: u32) -> Backend {
+        let there = if (id as usize) < self.backends.len() {
+            id
+        } else {
+            NO_BACKEND
+        };
+        self.backends.load(there as usize)
     }
 
     /// Sources that have a queue.
@@ -169,7 +157,6 @@ impl Janitor {
             sweep: self.sweeps,
             ..Report::default()
         };
-        let mut protocols: HashMap<u16, Option<Protocol>> = HashMap::new();
         let mut orphans = HashSet::new();
         let mut doomed = Vec::new();
         let now = view.now();
@@ -179,13 +166,11 @@ impl Janitor {
                 if key == 0 {
                     continue;
                 }
-                let service = lb_common::abi::FlowKey(key).service();
-                let protocol = *protocols.entry(service).or_insert_with(|| view.protocol(service));
-                match self.judge(view, index, key, protocol, now, timeouts) {
+                match self.judge(view, index, key, now, timeouts) {
                     Judgement::Lives(backend) => {
                         report.flows += 1;
                         *report.by_backend.entry(backend).or_default() += 1;
-                        report.named.services.insert(service);
+                        report.named.services.insert(view.backend(backend).service);
                         report.named.backends.insert(backend);
                     }
                     Judgement::Suspect => {
@@ -215,15 +200,7 @@ impl Janitor {
         report
     }
 
-    fn judge(
-        &self,
-        view: &View,
-        index: u32,
-        key: u64,
-        protocol: Option<Protocol>,
-        now: u16,
-        timeouts: &FlowTimeouts,
-    ) -> Judgement {
+    fn judge(&self, view: &View, index: u32, key: u64, now: u16, timeouts: &FlowTimeouts) -> Judgement {
         let back = FlowValue(view.ports.word(index as usize, VALUE).load(Ordering::Acquire));
         let places: Vec<(u32, u32, FlowValue)> = view.find(key).collect();
         let mine = places
@@ -241,10 +218,12 @@ impl Janitor {
             };
         };
         let (bucket, place, forward) = places[mine];
-        let over = match protocol {
+        let backend = view.backend(forward.backend());
+        let is_alive = backend.flags & backend_flags::ALIVE != 0;
+        let over = match Protocol::from_number(backend.protocol) {
             // Two CPUs made an entry each, and the program finds the other one.
             _ if mine != 0 => true,
-            Some(protocol) if view.alive(forward.backend()) => sweep::expired(forward, back, now, protocol, timeouts),
+            Some(protocol) if is_alive => sweep::expired(forward, back, now, protocol, timeouts),
             // The service or the backend is gone, and its flows with it.
             _ => true,
         };

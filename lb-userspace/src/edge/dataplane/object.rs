@@ -39,7 +39,7 @@ pub fn flows(buckets: u32) -> u32 {
 }
 
 /// Entries of each map under these limits.
-pub fn entries(limits: &Limits) -> [(&'static str, u32); 17] {
+pub fn entries(limits: &Limits) -> [(&'static str, u32); 20] {
     let ports = limits.sources * lb_common::abi::PORTS_PER_SOURCE;
     [
         (maps::VIPS, vip_buckets(limits.services)),
@@ -47,10 +47,13 @@ pub fn entries(limits: &Limits) -> [(&'static str, u32); 17] {
         (maps::SLOTS, limits.slots),
         (maps::BACKENDS, limits.backends),
         (maps::BACKS, limits.backends),
+        (maps::BACKS6, limits.backends),
         (maps::ROUTES, maps::default_limits::ROUTES),
+        (maps::ROUTES6, maps::default_limits::ROUTES),
         (maps::EGRESS, maps::default_limits::EGRESS),
         (maps::FLOWS, buckets(limits.flows)),
         (maps::PORTS, ports),
+        (maps::CLIENTS6, ports),
         (maps::FREE_PORTS, ports),
         (maps::PORT_QUEUES, limits.sources),
         (maps::SOURCES, limits.sources),

@@ -2,16 +2,16 @@
 //!
 //! Each is attached by a link that is pinned in `PIN_DIR/decap-INDEX` or `PIN_DIR/pass-INDEX`, with its maps.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::maps::{HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie::Key};
-use lb_common::maps;
+use lb_common::abi::Address;
+use lb_common::{encap, maps};
 
 use super::{DataplaneError, bpffs, links, object};
 use crate::core::model::XdpMode;
-use crate::core::plan::address_be;
 
 /// Which program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Single {
 /// A prefix of balancers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// In bits.
     pub length: u8,
 }
@@ -49,7 +49,7 @@ pub struct Prefix {
 pub fn attach_decap(
     pin_dir: &Path,
     interface: &str,
-    local: &[Ipv4Addr],
+    local: &[IpAddr],
     from: &[Prefix],
     xdp: XdpMode,
 ) -> Result<(), DataplaneError> {
@@ -62,27 +62,37 @@ pub fn attach_decap(
 }
 
 /// Tells `decap` which packets it is to unpack.
-pub(super) fn fill_decap(ebpf: &mut Ebpf, local: &[Ipv4Addr], from: &[Prefix]) -> Result<(), DataplaneError> {
+pub(super) fn fill_decap(ebpf: &mut Ebpf, local: &[IpAddr], from: &[Prefix]) -> Result<(), DataplaneError> {
     let map = |name: &str, ebpf: &mut Ebpf| {
         ebpf.take_map(name)
             .ok_or_else(|| DataplaneError::Object(format!("no map {name}")))
     };
-    let mut addresses: HashMap<_, u32, u32> = HashMap::try_from(map(maps::DECAP_LOCAL, ebpf)?)
+    let mut addresses: HashMap<_, [u64; 2], u32> = HashMap::try_from(map(maps::DECAP_LOCAL, ebpf)?)
         .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
     for address in local {
         addresses
-            .insert(address_be(*address), 1, 0)
+            .insert(mapped(*address), 1, 0)
             .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
     }
-    let mut prefixes: LpmTrie<_, u32, u32> = LpmTrie::try_from(map(maps::DECAP_FROM, ebpf)?)
+    let mut prefixes: LpmTrie<_, [u64; 2], u32> = LpmTrie::try_from(map(maps::DECAP_FROM, ebpf)?)
         .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
     for prefix in from {
-        let key = Key::new(prefix.length as u32, address_be(prefix.address));
+        let before = if prefix.address.is_ipv4() { 96 } else { 0 };
+        let key = Key::new(before + prefix.length as u32, mapped(prefix.address));
         prefixes
             .insert(&key, 1, 0)
             .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
     }
     Ok(())
+}
+
+/// An address as `decap` has it.
+fn mapped(address: IpAddr) -> [u64; 2] {
+    let there = Address::from(address);
+    match address {
+        IpAddr::V4(_) => encap::mapped(there.as_v4()),
+        IpAddr::V6(_) => there.as_v6(),
+    }
 }
 
 /// Attaches `pass` to `interface`.

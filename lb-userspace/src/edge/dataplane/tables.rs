@@ -1,12 +1,13 @@
 //! The maps, typed, and the writing of a plan into them.
 
 use std::collections::HashMap as Map;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use lb_common::abi::{
-    Back, BackKey, Backend, Counters, Hop, NO_BACKEND, PORTS_PER_SOURCE, Past, PortQueue, Service, Slot,
+    Address, Back, BackKey, BackKey6, Backend, Counters, Hop, NO_BACKEND, NO_SERVICE, PORTS_PER_SOURCE, Past,
+    PortQueue, Service, Slot, VipKey,
     role::{self, RoleLine},
     vip_buckets,
 };
@@ -16,8 +17,10 @@ use super::DataplaneError;
 use super::egress::Egress;
 use super::mapped::Mapped;
 use super::vips::VipTable;
+use crate::core::image::BackOf;
 use crate::core::model::Limits;
-use crate::core::plan::{Op, address_be};
+use crate::core::observed::RoutePrefix;
+use crate::core::plan::Op;
 use crate::core::roles::Roles;
 
 /// Every map that the daemon writes.
@@ -27,15 +30,17 @@ pub struct Tables {
     pub slots: Mapped<Slot>,
     pub backends: Mapped<Backend>,
     pub backs: HashMap<MapData, BackKey, Back>,
+    pub backs6: HashMap<MapData, BackKey6, Back>,
     pub routes: LpmTrie<MapData, u32, Hop>,
+    pub routes6: LpmTrie<MapData, [u64; 2], Hop>,
     pub egress: Egress,
     pub free_ports: Mapped<u32>,
     pub port_queues: Mapped<PortQueue>,
     roles: Mapped<RoleLine>,
     /// What `roles` is made from.
     known: Roles,
-    pub sources: HashMap<MapData, u32, u32>,
-    pub source_addrs: Array<MapData, u32>,
+    pub sources: HashMap<MapData, Address, u32>,
+    pub source_addrs: Array<MapData, Address>,
     pub past: Array<MapData, Past>,
     pub backend_stats: PerCpuArray<MapData, Counters>,
     pub reasons: PerCpuArray<MapData, u64>,
@@ -62,7 +67,9 @@ impl Tables {
             slots: mapped(ebpf, maps::SLOTS, limits.slots)?,
             backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
             backs: typed(ebpf, maps::BACKS)?,
+            backs6: typed(ebpf, maps::BACKS6)?,
             routes: typed(ebpf, maps::ROUTES)?,
+            routes6: typed(ebpf, maps::ROUTES6)?,
             egress: duplicate(ebpf, maps::EGRESS)
                 .and_then(|data| Egress::new(data).map_err(|error| DataplaneError::map(maps::EGRESS, error)))?,
             free_ports: mapped(ebpf, maps::FREE_PORTS, limits.sources * PORTS_PER_SOURCE)?,
@@ -102,38 +109,69 @@ impl Tables {
                 }
                 Ok(())
             }
-            Op::Vip { key, service } => {
-                self.write_role(|known| known.vip(key.address, true));
-                self.vips.put(*key, *service)
+            Op::Vip { vip, service } => {
+                self.write_role(|known| known.vip(vip.address, true));
+                self.vips
+                    .put(vip_key(vip.address, vip.port, vip.protocol.number()), *service)
             }
-            Op::VipGone { key } => {
-                self.vips.remove(*key);
-                if key.is_marker() {
-                    self.write_role(|known| known.vip(key.address, false));
-                }
+            Op::VipGone { vip } => {
+                self.vips.remove(vip_key(vip.address, vip.port, vip.protocol.number()));
                 Ok(())
             }
-            Op::Back { key, entry } => {
-                self.write_role(|known| known.back(*key, true));
-                self.backs
-                    .insert(key, entry, 0)
-                    .map_err(|error| DataplaneError::map(maps::BACKS, error))
+            Op::Address { address } => {
+                self.write_role(|known| known.vip(*address, true));
+                self.vips.put(vip_key(*address, 0, 0), NO_SERVICE)
             }
-            Op::BackGone { key } => {
-                gone(maps::BACKS, self.backs.remove(key))?;
-                self.write_role(|known| known.back(*key, false));
+            Op::AddressGone { address } => {
+                self.vips.remove(vip_key(*address, 0, 0));
+                self.write_role(|known| known.vip(*address, false));
                 Ok(())
             }
-            Op::Route { prefix, hop } => {
-                let key = Key::new(prefix.length as u32, address_be(prefix.address));
-                self.routes
-                    .insert(&key, hop, 0)
-                    .map_err(|error| DataplaneError::map(maps::ROUTES, error))
+            Op::Back { of, entry } => {
+                self.write_role(|known| known.back(*of, true));
+                self.put_back(*of, entry)
             }
-            Op::RouteGone { prefix } => {
-                let key = Key::new(prefix.length as u32, address_be(prefix.address));
-                gone(maps::ROUTES, self.routes.remove(&key))
+            Op::BackGone { of } => {
+                self.remove_back(*of)?;
+                self.write_role(|known| known.back(*of, false));
+                Ok(())
             }
+            Op::Route { prefix, hop } => self.put_route(*prefix, hop),
+            Op::RouteGone { prefix } => self.remove_route(*prefix),
+        }
+    }
+
+    fn put_back(&mut self, of: BackOf, entry: &Back) -> Result<(), DataplaneError> {
+        match of.backend.address {
+            IpAddr::V4(_) => self.backs.insert(back_key(of), entry, 0),
+            IpAddr::V6(_) => self.backs6.insert(back_key6(of), entry, 0),
+        }
+        .map_err(|error| DataplaneError::map(maps::BACKS, error))
+    }
+
+    fn remove_back(&mut self, of: BackOf) -> Result<(), DataplaneError> {
+        match of.backend.address {
+            IpAddr::V4(_) => gone(maps::BACKS, self.backs.remove(&back_key(of))),
+            IpAddr::V6(_) => gone(maps::BACKS6, self.backs6.remove(&back_key6(of))),
+        }
+    }
+
+    fn put_route(&mut self, prefix: RoutePrefix, hop: &Hop) -> Result<(), DataplaneError> {
+        let address = Address::from(prefix.address);
+        let length = prefix.length as u32;
+        match prefix.address {
+            IpAddr::V4(_) => self.routes.insert(&Key::new(length, address.as_v4()), hop, 0),
+            IpAddr::V6(_) => self.routes6.insert(&Key::new(length, address.as_v6()), hop, 0),
+        }
+        .map_err(|error| DataplaneError::map(maps::ROUTES, error))
+    }
+
+    fn remove_route(&mut self, prefix: RoutePrefix) -> Result<(), DataplaneError> {
+        let address = Address::from(prefix.address);
+        let length = prefix.length as u32;
+        match prefix.address {
+            IpAddr::V4(_) => gone(maps::ROUTES, self.routes.remove(&Key::new(length, address.as_v4()))),
+            IpAddr::V6(_) => gone(maps::ROUTES6, self.routes6.remove(&Key::new(length, address.as_v6()))),
         }
     }
 
@@ -216,7 +254,7 @@ impl Tables {
     }
 
     /// A source address and the queue of its ports, before any backend names it.
-    fn add_source(&mut self, number: u32, address: Ipv4Addr) -> Result<(), DataplaneError> {
+    fn add_source(&mut self, number: u32, address: IpAddr) -> Result<(), DataplaneError> {
         let ports = self.ports.clone().unwrap_or_else(host_ports);
         for (place, port) in ports.iter().enumerate() {
             self.free_ports
@@ -229,15 +267,43 @@ impl Tables {
             reserved_tail: [0; 7],
         };
         self.port_queues.store(number as usize, &queue);
-        let address = address_be(address);
+        let own = Address::from(address);
         self.source_addrs
-            .set(number, address, 0)
+            .set(number, own, 0)
             .map_err(|error| DataplaneError::map(maps::SOURCE_ADDRS, error))?;
         self.sources
-            .insert(address, number, 0)
+            .insert(own, number, 0)
             .map_err(|error| DataplaneError::map(maps::SOURCES, error))?;
         self.write_role(|known| known.source(address, number));
         Ok(())
+    }
+}
+
+/// Key of what clients connect to.
+pub fn vip_key(address: IpAddr, port: u16, protocol: u8) -> VipKey {
+    let there = Address::from(address);
+    match address {
+        IpAddr::V4(_) => VipKey::v4(there.as_v4(), port.to_be(), protocol),
+        IpAddr::V6(_) => VipKey::v6(there.as_v6(), port.to_be(), protocol),
+    }
+}
+
+fn back_key(of: BackOf) -> BackKey {
+    BackKey {
+        address: Address::from(of.backend.address).as_v4(),
+        port: of.backend.port.to_be(),
+        protocol: of.protocol.number(),
+        reserved: 0,
+    }
+}
+
+fn back_key6(of: BackOf) -> BackKey6 {
+    BackKey6 {
+        address: Address::from(of.backend.address),
+        port: of.backend.port.to_be(),
+        protocol: of.protocol.number(),
+        reserved: 0,
+        reserved_tail: 0,
     }
 }
 

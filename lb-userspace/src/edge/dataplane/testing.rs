@@ -4,7 +4,7 @@
 //! another version left: what the program and the janitor do then has to be tested too, and no public way leads there. This
 //! module is part of the library so that only the data plane touches BPF; nothing in `lb` uses it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 
@@ -109,7 +109,7 @@ pub struct Unpacker {
 
 impl Unpacker {
     /// For tunnel packets to one of `local`. `from`: only from these; empty: from anyone.
-    pub fn new(local: &[Ipv4Addr], from: &[single::Prefix]) -> Result<Self, DataplaneError> {
+    pub fn new(local: &[IpAddr], from: &[single::Prefix]) -> Result<Self, DataplaneError> {
         let mut ebpf = object::decap(!from.is_empty(), &[])?;
         single::fill_decap(&mut ebpf, local, from)?;
         let buffer = vec![0; 8192];

@@ -38,7 +38,7 @@ impl VipTable {
     ///
     /// Both of the key's buckets are full, which more services than the table was made for can bring about.
     pub fn put(&mut self, key: VipKey, service: u16) -> Result<(), DataplaneError> {
-        let word = key.word();
+        let word = key.0;
         if let Some(place) = self.find(word) {
             self.word(place, SERVICE).store(service as u64, Ordering::Release);
             return Ok(());
@@ -61,7 +61,7 @@ impl VipTable {
 
     /// Nothing is found by this key any more.
     pub fn remove(&mut self, key: VipKey) {
-        if let Some(place) = self.find(key.word()) {
+        if let Some(place) = self.find(key.0) {
             self.word(place, KEY).store(0, Ordering::Release);
             self.resting.insert(place);
         }
@@ -72,9 +72,7 @@ impl VipTable {
         let places = (0..self.buckets.len()).flat_map(places);
         let entry = |place| (self.load(place, KEY), self.load(place, SERVICE));
         let taken = places.map(entry).filter(|(key, _)| *key != 0);
-        taken
-            .map(|(key, service)| (VipKey::from_word(key), service as u16))
-            .collect()
+        taken.map(|(key, service)| (VipKey(key), service as u16)).collect()
     }
 
     fn word(&self, (bucket, entry): Place, word: usize) -> &std::sync::atomic::AtomicU64 {
@@ -129,7 +127,7 @@ mod tests {
     }
 
     fn key(number: u32) -> VipKey {
-        VipKey::from_word(number as u64 + 1)
+        VipKey(number as u64 + 1)
     }
 
     #[test]

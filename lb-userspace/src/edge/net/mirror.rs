@@ -1,36 +1,51 @@
 //! The mirror of the routes to clients: the way back of the modes that rewrite addresses.
 //!
-//! It answers for every address: `0.0.0.0/0` is always in it. What the kernel decides by more than the destination
-//! (several next hops, policy rules, types of service), or refuses, is [`RouteHop::AskKernel`].
+//! It answers for every address: `0.0.0.0/0` and `::/0` are always in it. What the kernel decides by more than the
+//! destination (several next hops, policy rules, types of service, source prefixes), or refuses, is
+//! [`RouteHop::AskKernel`].
+//!
+//! What is for one link or for this host alone is left out: no router hands on a packet from there.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 
-use super::links::{Links, prefix_of};
+use super::family::{Family, prefix_of};
+use super::links::Links;
 use super::neighbours::{NeighbourKey, Neighbours};
-use super::resolve::{mtu, mtu_of};
+use super::resolve::{self, Gateway, mtu, mtu_of};
 use crate::core::observed::{ResolvedHop, RouteHop, RoutePrefix};
 
-/// As many entries at most: what a balancer's map of client routes is made for.
+/// As many entries of a family at most: what a balancer's map of client routes is made for.
 pub const ENTRIES_MAX: usize = 60_000;
 
-/// Where the rest goes.
-const EVERYTHING: RoutePrefix = RoutePrefix {
-    address: Ipv4Addr::UNSPECIFIED,
-    length: 0,
-};
+/// Where the rest of a family goes.
+fn everything(family: Family) -> RoutePrefix {
+    RoutePrefix {
+        address: family.unspecified(),
+        length: 0,
+    }
+}
+
+/// The main table of a family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MainTable {
+    pub family: Family,
+    pub routes: Vec<Route>,
+    /// Alone, see [`main_table_decides`].
+    pub decides: bool,
+}
 
 /// A route of the main table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     pub prefix: RoutePrefix,
     /// The kernel takes the smallest.
     pub priority: u32,
     pub way: RouteWay,
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
     /// In bytes.
     pub mtu: Option<u32>,
 }
@@ -40,12 +55,12 @@ pub struct Route {
 pub enum RouteWay {
     Gateway {
         egress: u32,
-        address: Ipv4Addr,
+        address: IpAddr,
     },
     OnLink {
         egress: u32,
     },
-    /// The kernel alone knows: several next hops, a tunnel, an IPv6 router, a type of service, or a refusal.
+    /// The kernel alone knows: several next hops, a tunnel, a type of service, a source prefix, or a refusal.
     Kernel,
 }
 
@@ -56,49 +71,65 @@ pub struct Mirror {
     pub neighbours: HashSet<NeighbourKey>,
 }
 
-/// Reads a route; `None` if it is not one of the main table, or dead.
+/// Reads a route; `None` if it is not one of the main table, or dead, or not for the mirror.
 pub fn route(message: &RouteMessage) -> Option<Route> {
     let header = &message.header;
+    let family = Family::BOTH
+        .into_iter()
+        .find(|family| family.netlink() == header.address_family)?;
     let mut table = u32::from(header.table);
-    let (mut address, mut egress, mut gateway) = (Ipv4Addr::UNSPECIFIED, None, None);
-    let mut simple = header.kind == RouteType::Unicast && header.tos == 0;
+    let (mut egress, mut gateway) = (None, Gateway::OnLink);
+    let mut simple = header.kind == RouteType::Unicast && header.tos == 0 && header.source_prefix_length == 0;
     let mut route = Route {
-        prefix: EVERYTHING,
+        prefix: everything(family),
         priority: 0,
         way: RouteWay::Kernel,
         source: None,
         mtu: None,
     };
+    route.prefix.length = header.destination_prefix_length;
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(number) => table = *number,
-            RouteAttribute::Destination(RouteAddress::Inet(destination)) => address = *destination,
+            RouteAttribute::Destination(destination) => route.prefix.address = resolve::address(destination)?,
             RouteAttribute::Oif(index) => egress = Some(*index),
-            RouteAttribute::Gateway(RouteAddress::Inet(router)) => gateway = Some(*router),
             RouteAttribute::Priority(priority) => route.priority = *priority,
-            RouteAttribute::PrefSource(RouteAddress::Inet(source)) => route.source = Some(*source),
+            RouteAttribute::PrefSource(source) => route.source = resolve::address(source),
             RouteAttribute::Metrics(metrics) => route.mtu = mtu(metrics),
-            RouteAttribute::MultiPath(_) | RouteAttribute::Via(_) | RouteAttribute::Encap(_) => simple = false,
-            _ => {}
+            RouteAttribute::MultiPath(_) | RouteAttribute::Encap(_) => simple = false,
+            other => gateway = resolve::gateway(other).unwrap_or(gateway),
         }
     }
-    if table != u32::from(RouteHeader::RT_TABLE_MAIN) || header.flags.contains(RouteFlags::Dead) {
+    // Clones are what this host has learned of a path: its MTU, for a while. They come along with the routes.
+    let gone = header.flags.intersects(RouteFlags::Dead | RouteFlags::Cloned);
+    if table != u32::from(RouteHeader::RT_TABLE_MAIN) || gone || !leaves_the_link(route.prefix) {
         return None;
     }
-    route.prefix = RoutePrefix {
-        address,
-        length: header.destination_prefix_length,
-    };
+    if header.source_prefix_length > 0 {
+        // Of one destination, the kernel looks first at the routes of some sources, whatever the priorities.
+        route.priority = 0;
+    }
     route.way = match (egress, gateway) {
-        (Some(egress), Some(address)) if simple => RouteWay::Gateway { egress, address },
-        (Some(egress), None) if simple => RouteWay::OnLink { egress },
+        (Some(egress), Gateway::Address(address)) if simple => RouteWay::Gateway { egress, address },
+        (Some(egress), Gateway::OnLink) if simple => RouteWay::OnLink { egress },
         _ => RouteWay::Kernel,
     };
     Some(route)
 }
 
-/// Whether these are the three rules that every host has, or fewer: then the main table decides alone. No rule at all
-/// means a kernel without policy routing.
+/// Whether a client may have an address of this prefix: `fe80::/10` and `ff00::/8` stay on a link, `::1` on its host
+/// (RFC 4291). What IPv4 has of the kind is not in its main table.
+fn leaves_the_link(prefix: RoutePrefix) -> bool {
+    let IpAddr::V6(address) = prefix.address else {
+        return true;
+    };
+    let link_local = address.is_unicast_link_local() && prefix.length >= 10;
+    let multicast = address.is_multicast() && prefix.length >= 8;
+    !(link_local || multicast || address.is_loopback())
+}
+
+/// Whether these are the three rules that every host has (two for IPv6), or fewer: then the main table decides alone. No
+/// rule at all means a kernel without policy routing.
 pub fn main_table_decides(rules: &[RuleMessage]) -> bool {
     rules.is_empty() || rules.iter().all(is_default) && rules.iter().any(|rule| priority(rule) == 32766)
 }
@@ -129,16 +160,30 @@ fn is_default(rule: &RuleMessage) -> bool {
     header.action == RuleAction::ToTable && !header.flags.contains(RuleFlags::Invert) && selects_nothing && plain
 }
 
-/// Computes the mirror. `main_alone`: see [`main_table_decides`].
-pub fn mirror(routes: &[Route], main_alone: bool, links: &Links, neighbours: &Neighbours) -> Mirror {
-    let nothing = || Mirror {
-        entries: BTreeMap::from([(EVERYTHING, RouteHop::AskKernel)]),
+/// Computes the mirror of both families.
+pub fn mirror(tables: &[MainTable], links: &Links, neighbours: &Neighbours) -> Mirror {
+    let mut mirror = Mirror {
+        entries: BTreeMap::new(),
         neighbours: HashSet::new(),
     };
-    if !main_alone || routes.len() > ENTRIES_MAX {
+    for table in tables {
+        let of_family = mirror_of(table, links, neighbours);
+        mirror.entries.extend(of_family.entries);
+        mirror.neighbours.extend(of_family.neighbours);
+    }
+    mirror
+}
+
+/// The mirror of one family. The other one's entries do not touch it.
+fn mirror_of(table: &MainTable, links: &Links, neighbours: &Neighbours) -> Mirror {
+    let nothing = || Mirror {
+        entries: BTreeMap::from([(everything(table.family), RouteHop::AskKernel)]),
+        neighbours: HashSet::new(),
+    };
+    if !table.decides || table.routes.len() > ENTRIES_MAX {
         return nothing();
     }
-    let chosen = chosen(routes);
+    let chosen = chosen(&table.routes);
     let mut mirror = nothing();
     for route in chosen.values() {
         let hop = match route.way {
@@ -153,10 +198,11 @@ pub fn mirror(routes: &[Route], main_alone: bool, links: &Links, neighbours: &Ne
         mirror.entries.insert(route.prefix, hop);
     }
     let lengths: BTreeSet<u8> = chosen.keys().map(|prefix| prefix.length).collect();
-    for (key, mac) in neighbours.iter() {
+    let of_family = neighbours.iter().filter(|(key, _)| Family::of(key.1) == table.family);
+    for (key, mac) in of_family {
         let host = RoutePrefix {
             address: key.1,
-            length: 32,
+            length: table.family.bits(),
         };
         let route = lengths.iter().rev().find_map(|&length| {
             chosen.get(&RoutePrefix {
@@ -167,6 +213,7 @@ pub fn mirror(routes: &[Route], main_alone: bool, links: &Links, neighbours: &Ne
         // Multicast and broadcast have MAC addresses too, and are nobody's.
         if let Some(route) = route
             && route.way == (RouteWay::OnLink { egress: key.0 })
+            && leaves_the_link(host)
             && mac[0] & 1 == 0
         {
             mirror.entries.insert(host, via(key, route, links, neighbours));
@@ -179,12 +226,16 @@ pub fn mirror(routes: &[Route], main_alone: bool, links: &Links, neighbours: &Ne
 }
 
 /// For each prefix the route that the kernel takes.
-fn chosen(routes: &[Route]) -> BTreeMap<RoutePrefix, &Route> {
-    let mut chosen: BTreeMap<RoutePrefix, &Route> = BTreeMap::new();
+fn chosen(routes: &[Route]) -> BTreeMap<RoutePrefix, Route> {
+    let mut chosen: BTreeMap<RoutePrefix, Route> = BTreeMap::new();
     for route in routes {
-        let best = chosen.entry(route.prefix).or_insert(route);
+        let best = chosen.entry(route.prefix).or_insert(*route);
         if route.priority < best.priority {
-            *best = route;
+            *best = *route;
+        } else if route.prefix.address.is_ipv6() && route.priority == best.priority && route != best {
+            // Of IPv4 it is the first. Of IPv6 it is the one whose router answers, or is preferred (RFC 4191), and not
+            // always the same.
+            best.way = RouteWay::Kernel;
         }
     }
     chosen
@@ -196,10 +247,7 @@ fn via(key: NeighbourKey, route: &Route, links: &Links, neighbours: &Neighbours)
             egress: key.0,
             source_mac: link.mac,
             destination_mac: mac,
-            source: route
-                .source
-                .or(link.addresses.first().map(|own| own.0))
-                .unwrap_or(Ipv4Addr::UNSPECIFIED),
+            source: link.source(route.prefix.address, route.source),
             mtu: mtu_of(link, route.mtu),
         }),
         _ => RouteHop::AskKernel,

@@ -7,17 +7,19 @@
 //!
 //! - [`watch`]: the task: what to read again when, what to say to the owner
 //! - [`kernel`]: the requests
+//! - [`family`]: what differs between IPv4 and IPv6
 //! - [`links`], [`neighbours`]: tables as the kernel has them
 //! - [`resolve`]: from a route, a link and a neighbour to a next hop; pure
 //! - [`mirror`]: the routes to clients; pure
 
+mod family;
 mod kernel;
 mod links;
 mod mirror;
 mod neighbours;
 mod resolve;
 #[cfg(test)]
-mod tests;
+pub(in crate::edge) mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -50,7 +52,7 @@ pub enum NetError {
 pub enum NetEvent {
     /// Next hops of targets that are new or have changed since they were last told.
     Hops(HashMap<HopTarget, HopState>),
-    /// The whole mirror of the routes to clients, when it changed. `0.0.0.0/0` is always in it.
+    /// The whole mirror of the routes to clients, when it changed. `0.0.0.0/0` and `::/0` are always in it.
     Routes(BTreeMap<RoutePrefix, RouteHop>),
     /// All links, when one of them changed.
     Links(Vec<Link>),

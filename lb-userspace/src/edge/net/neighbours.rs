@@ -1,14 +1,14 @@
 //! Neighbours: who has which MAC address, as far as the kernel knows.
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 
 /// A neighbour: index of the link, address.
-pub type NeighbourKey = (u32, Ipv4Addr);
+pub type NeighbourKey = (u32, IpAddr);
 
 /// What the kernel says of a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +23,14 @@ pub enum Sighting {
     Forgotten,
 }
 
-/// Reads a message about an IPv4 neighbour; `None` if it is about something else.
+/// Reads a message about a neighbour; `None` if it is about something else, like the port that a bridge learned.
 pub fn sighting(message: &NeighbourMessage, deleted: bool) -> Option<(NeighbourKey, Sighting)> {
     if message.header.flags.contains(NeighbourFlags::Proxy) {
         return None;
     }
     let address = message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(*address),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(IpAddr::from(*address)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(IpAddr::from(*address)),
         _ => None,
     })?;
     let mac: Option<[u8; 6]> = message.attributes.iter().find_map(|attribute| match attribute {
@@ -159,19 +160,20 @@ impl Neighbours {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
-    const KEY: NeighbourKey = (2, Ipv4Addr::new(10, 0, 0, 1));
+    const KEY: NeighbourKey = (2, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)));
+    const KEY_V6: NeighbourKey = (2, IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)));
     const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const KNOWN: Sighting = Sighting::Known { mac: MAC, fixed: false };
 
-    fn message(state: NeighbourState, mac: Option<&[u8]>) -> NeighbourMessage {
+    fn message(key: NeighbourKey, state: NeighbourState, mac: Option<&[u8]>) -> NeighbourMessage {
         let mut message = NeighbourMessage::default();
-        message.header.ifindex = KEY.0;
+        message.header.ifindex = key.0;
         message.header.state = state;
-        message
-            .attributes
-            .push(NeighbourAttribute::Destination(NeighbourAddress::Inet(KEY.1)));
+        message.attributes.push(NeighbourAttribute::Destination(key.1.into()));
         message
             .attributes
             .extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.to_vec())));
@@ -181,34 +183,37 @@ mod tests {
     #[test]
     fn states_as_the_kernel_names_them() {
         use NeighbourState::{Delay, Failed, Incomplete, Noarp, Permanent, Probe, Reachable, Stale};
-        for state in [Reachable, Stale, Delay, Probe] {
-            assert_eq!(sighting(&message(state, Some(&MAC)), false), Some((KEY, KNOWN)));
+        let fixed = Sighting::Known { mac: MAC, fixed: true };
+        // A tunnel's neighbour has an address of another length.
+        let tunnels: &[u8] = &[10, 0, 0, 1];
+        for key in [KEY, KEY_V6] {
+            for (state, mac, expected) in [
+                (Reachable, Some(&MAC[..]), KNOWN),
+                (Stale, Some(&MAC), KNOWN),
+                (Delay, Some(&MAC), KNOWN),
+                (Probe, Some(&MAC), KNOWN),
+                (Permanent, Some(&MAC), fixed),
+                (Noarp, Some(&MAC), fixed),
+                (Incomplete, None, Sighting::Asked),
+                (Failed, None, Sighting::Failed),
+                (Failed, Some(&MAC), Sighting::Failed),
+                (Reachable, Some(tunnels), Sighting::Asked),
+            ] {
+                let message = message(key, state, mac);
+                assert_eq!(sighting(&message, false), Some((key, expected)), "{message:?}");
+                assert_eq!(sighting(&message, true), Some((key, Sighting::Forgotten)));
+            }
         }
-        for state in [Permanent, Noarp] {
-            let fixed = Sighting::Known { mac: MAC, fixed: true };
-            assert_eq!(sighting(&message(state, Some(&MAC)), false), Some((KEY, fixed)));
-        }
-        assert_eq!(
-            sighting(&message(Incomplete, None), false),
-            Some((KEY, Sighting::Asked))
-        );
-        assert_eq!(sighting(&message(Failed, None), false), Some((KEY, Sighting::Failed)));
-        assert_eq!(
-            sighting(&message(Failed, Some(&MAC)), false),
-            Some((KEY, Sighting::Failed))
-        );
-        assert_eq!(
-            sighting(&message(Reachable, Some(&MAC)), true),
-            Some((KEY, Sighting::Forgotten))
-        );
-        // A tunnel's neighbour has an address of another length; a proxied one is not a neighbour.
-        assert_eq!(
-            sighting(&message(Reachable, Some(&[10, 0, 0, 1])), false),
-            Some((KEY, Sighting::Asked))
-        );
-        let mut proxy = message(Reachable, Some(&MAC));
+    }
+
+    #[test]
+    fn what_is_proxied_or_has_no_ip_address_is_no_neighbour() {
+        let mut proxy = message(KEY, NeighbourState::Reachable, Some(&MAC));
         proxy.header.flags = NeighbourFlags::Proxy;
         assert_eq!(sighting(&proxy, false), None);
+        let mut bridged = message(KEY, NeighbourState::Reachable, Some(&MAC));
+        bridged.attributes.remove(0);
+        assert_eq!(sighting(&bridged, false), None);
     }
 
     #[test]

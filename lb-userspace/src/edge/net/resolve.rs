@@ -1,9 +1,10 @@
 //! From what the kernel says of a route, a link and a neighbour to a next hop, or to what is missing.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia};
 
+use super::family::{Family, is_link_local};
 use super::links::{Link, Links};
 use super::neighbours::{NeighbourKey, Neighbours};
 use crate::core::model::NextHop;
@@ -16,7 +17,7 @@ pub struct Way {
     /// Index of the link.
     pub egress: u32,
     pub gateway: Gateway,
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
     /// What the route says of it, in bytes.
     pub mtu: Option<u32>,
 }
@@ -26,9 +27,10 @@ pub struct Way {
 pub enum Gateway {
     /// Its destination, on the link itself.
     OnLink,
-    Address(Ipv4Addr),
-    /// A router with an address of another family (RFC 5549).
-    OtherFamily,
+    /// A router; of an IPv4 route it may be an IPv6 one (RFC 5549).
+    Address(IpAddr),
+    /// A router that is not named by an IP address.
+    Unnamed,
 }
 
 /// A way, or the error number that stands for a route that refuses, or for none.
@@ -42,7 +44,7 @@ pub struct Resolution {
 }
 
 /// The address that the kernel has to be asked about.
-pub fn asked(target: &HopTarget) -> Ipv4Addr {
+pub fn asked(target: &HopTarget) -> IpAddr {
     match target.via {
         Some(NextHop::Address(router)) => router,
         Some(NextHop::Mac(_)) | None => target.address,
@@ -62,12 +64,10 @@ pub fn way(message: &RouteMessage) -> Way {
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Oif(index) => way.egress = *index,
-            RouteAttribute::Gateway(RouteAddress::Inet(address)) => way.gateway = Gateway::Address(*address),
-            RouteAttribute::Via(_) => way.gateway = Gateway::OtherFamily,
-            RouteAttribute::PrefSource(RouteAddress::Inet(address)) => way.source = Some(*address),
+            RouteAttribute::PrefSource(source) => way.source = address(source),
             RouteAttribute::Metrics(metrics) => way.mtu = mtu(metrics),
             RouteAttribute::CacheInfo(cache) => learned = cache.expires != 0,
-            _ => {}
+            other => way.gateway = gateway(other).unwrap_or(way.gateway),
         }
     }
     if learned {
@@ -75,6 +75,27 @@ pub fn way(message: &RouteMessage) -> Way {
         way.mtu = None;
     }
     way
+}
+
+/// The router that an attribute names, if it is about one.
+pub fn gateway(attribute: &RouteAttribute) -> Option<Gateway> {
+    let named = match attribute {
+        RouteAttribute::Gateway(router) => address(router),
+        RouteAttribute::Via(RouteVia::Inet(router)) => Some(IpAddr::from(*router)),
+        RouteAttribute::Via(RouteVia::Inet6(router)) => Some(IpAddr::from(*router)),
+        RouteAttribute::Via(_) => None,
+        _ => return None,
+    };
+    Some(named.map_or(Gateway::Unnamed, Gateway::Address))
+}
+
+/// The IP address in a route's attribute.
+pub fn address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::from(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::from(*address)),
+        _ => None,
+    }
 }
 
 /// The MTU among a route's metrics.
@@ -100,10 +121,7 @@ pub fn hop(target: &HopTarget, answer: &Answer, links: &Links, neighbours: &Neig
         egress: way.egress,
         source_mac: link.mac,
         destination_mac,
-        source: way
-            .source
-            .or(link.addresses.first().map(|own| own.0))
-            .unwrap_or(Ipv4Addr::UNSPECIFIED),
+        source: link.source(target.address, way.source),
         mtu: mtu_of(link, way.mtu),
     };
     if let Some(NextHop::Mac(mac)) = target.via {
@@ -120,9 +138,9 @@ pub fn hop(target: &HopTarget, answer: &Answer, links: &Links, neighbours: &Neig
                 "next_hop {asked} is on no network of this host, but behind {router}; set next_hop to a router on one"
             ));
         }
-        Gateway::OtherFamily => {
+        Gateway::Unnamed => {
             return missing(format!(
-                "the route to {asked} goes through an IPv6 router; set next_hop to a MAC address"
+                "the route to {asked} goes through a router without an IP address; set next_hop to its MAC address"
             ));
         }
     };
@@ -130,8 +148,9 @@ pub fn hop(target: &HopTarget, answer: &Answer, links: &Links, neighbours: &Neig
     let state = match neighbours.mac(key) {
         Some(mac) => Ok(resolved(mac)),
         None => Err(format!(
-            "neighbour {neighbour} on {} does not answer ARP; is it up?",
-            link.name
+            "neighbour {neighbour} on {} does not answer {}; is it up?",
+            link.name,
+            Family::of(neighbour).neighbour_protocol()
         )),
     };
     Resolution {
@@ -148,10 +167,20 @@ fn usable<'a>(target: &HopTarget, answer: &'a Answer, links: &'a Links) -> Resul
     } else {
         format!("next_hop {asked}")
     };
+    if is_link_local(asked) {
+        let remedy = if asked == target.address {
+            "the global address of the host"
+        } else {
+            "next_hop to the router's global address, or to its MAC address"
+        };
+        return Err(format!(
+            "{named} is a link-local address, which does not say on which interface; set {remedy}"
+        ));
+    }
     let way = answer.as_ref().map_err(|errno| no_way(&named, asked, *errno, links))?;
     match way.kind {
         RouteType::Unicast => {}
-        RouteType::Local => {
+        RouteType::Local | RouteType::Anycast => {
             return Err(format!(
                 "route to {named} leads to lo: this host itself; set the address of another host"
             ));
@@ -181,7 +210,7 @@ fn usable<'a>(target: &HopTarget, answer: &'a Answer, links: &'a Links) -> Resul
 }
 
 /// Why there is no way. Routes vanish together with the link that they need, so that is what is looked for first.
-fn no_way(named: &str, asked: Ipv4Addr, errno: i32, links: &Links) -> String {
+fn no_way(named: &str, asked: IpAddr, errno: i32, links: &Links) -> String {
     if let Some(link) = links.values().find(|link| !link.up && link.covers(asked)) {
         return format!(
             "interface {} is down; set it up, or see whether it is plugged in",
@@ -189,6 +218,9 @@ fn no_way(named: &str, asked: Ipv4Addr, errno: i32, links: &Links) -> String {
         );
     }
     match errno {
+        errno if Family::is_missing(errno) => {
+            format!("no route to {named}: this kernel has no IPv6; load its module, or boot without ipv6.disable=1")
+        }
         libc::ENETUNREACH | libc::ESRCH => format!("no route to {named}; add a route, or set next_hop"),
         libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL => {
             format!("the route to {named} refuses packets; change the route, or set next_hop")

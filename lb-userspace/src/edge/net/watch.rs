@@ -4,7 +4,7 @@
 //! the kernel does not announce every route that it drops with a link. A change of neighbours is taken from the news.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::kernel::{Kernel, Sockets};
 use super::links::{Link, Links};
-use super::mirror::{self, Route};
+use super::mirror::{self, MainTable};
 use super::neighbours::{Effect, NeighbourKey, Neighbours, sighting};
 use super::resolve::{self, Answer};
 use super::{NetError, NetEvent};
@@ -97,9 +97,8 @@ struct Watch {
     stale: Stale,
     targets: HashSet<HopTarget>,
     links: Links,
-    routes: Vec<Route>,
-    main_alone: bool,
-    answers: HashMap<Ipv4Addr, Answer>,
+    tables: Vec<MainTable>,
+    answers: HashMap<IpAddr, Answer>,
     neighbours: Neighbours,
     /// Neighbours in use, and when each was last asked for.
     in_use: HashMap<NeighbourKey, Option<Instant>>,
@@ -115,8 +114,7 @@ impl Watch {
             stale: Stale::ALL,
             targets: HashSet::new(),
             links: Links::new(),
-            routes: Vec::new(),
-            main_alone: true,
+            tables: Vec::new(),
             answers: HashMap::new(),
             neighbours: Neighbours::default(),
             in_use: HashMap::new(),
@@ -178,8 +176,7 @@ impl Watch {
             let started = Instant::now();
             self.stale.topology = false;
             self.links = kernel.links().await?;
-            self.routes = kernel.routes().await?;
-            self.main_alone = mirror::main_table_decides(&kernel.rules().await?);
+            self.tables = kernel.main_tables().await?;
             self.answers.clear();
             self.stale.targets = true;
             self.ask_ways(kernel).await?;
@@ -196,9 +193,9 @@ impl Watch {
 
     /// Asks the kernel about each target that it was not asked about yet.
     async fn ask_ways(&mut self, kernel: &Kernel) -> Result<(), NetError> {
-        let asked: HashSet<Ipv4Addr> = self.targets.iter().map(resolve::asked).collect();
+        let asked: HashSet<IpAddr> = self.targets.iter().map(resolve::asked).collect();
         self.answers.retain(|address, _| asked.contains(address));
-        let new: Vec<Ipv4Addr> = asked
+        let new: Vec<IpAddr> = asked
             .into_iter()
             .filter(|address| !self.answers.contains_key(address))
             .collect();
@@ -211,7 +208,7 @@ impl Watch {
 
     /// Computes what the owner sees, and tells what changed.
     async fn tell(&mut self, kernel: &Kernel) -> Result<(), Stop> {
-        let mirror = mirror::mirror(&self.routes, self.main_alone, &self.links, &self.neighbours);
+        let mirror = mirror::mirror(&self.tables, &self.links, &self.neighbours);
         let mut in_use = mirror.neighbours;
         let mut changed = HashMap::new();
         for target in &self.targets {

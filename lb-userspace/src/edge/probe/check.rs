@@ -1,7 +1,7 @@
 //! One check of one backend.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -25,10 +25,11 @@ const HEAD_MAX: usize = 64 * 1024;
 type Outcome = (CheckCode, String);
 
 /// Runs a check. Its timeout counts from here to the end, the connection included.
-pub async fn run(address: Ipv4Addr, port: u16, check: &Check) -> CheckResult {
+pub async fn run(address: IpAddr, port: u16, check: &Check) -> CheckResult {
+    let server = SocketAddr::new(address, port);
     let started = Instant::now();
     let deadline = started + check.timeout;
-    let (code, detail) = match timeout_at(deadline, connect(address, port)).await {
+    let (code, detail) = match timeout_at(deadline, connect(server)).await {
         Err(_) => (
             CheckCode::L4TOUT,
             format!("no answer to the connection within {:?}", check.timeout),
@@ -42,7 +43,7 @@ pub async fn run(address: Ipv4Addr, port: u16, check: &Check) -> CheckResult {
                 status,
                 body,
             } => {
-                let host = host.clone().unwrap_or_else(|| format!("{address}:{port}"));
+                let host = host.clone().unwrap_or_else(|| server.to_string());
                 let exchange = ask(stream, path, &host, status, body.as_deref());
                 timeout_at(deadline, exchange).await.unwrap_or_else(|_| {
                     (
@@ -62,10 +63,13 @@ pub async fn run(address: Ipv4Addr, port: u16, check: &Check) -> CheckResult {
 
 /// A connection that ends with a reset when it is dropped: a thousand checks per second would otherwise leave tens of
 /// thousands of ports in TIME_WAIT.
-async fn connect(address: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
+async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match server {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
     socket.set_zero_linger()?;
-    socket.connect(SocketAddr::from((address, port))).await
+    socket.connect(server).await
 }
 
 fn connect_failed(error: &io::Error) -> Outcome {
@@ -82,6 +86,8 @@ fn connect_failed(error: &io::Error) -> Outcome {
         libc::ENOBUFS,
         libc::ENOMEM,
         libc::EADDRNOTAVAIL,
+        // No IPv6 in this kernel.
+        libc::EAFNOSUPPORT,
     ];
     let code = match error.raw_os_error() {
         Some(errno) if ours.contains(&errno) => CheckCode::SOCKERR,
@@ -187,7 +193,7 @@ mod tests {
     /// A full table of files or ports on this host must not take every backend down.
     #[test]
     fn what_is_missing_here_is_not_the_backends_fault() {
-        for errno in [libc::EMFILE, libc::EADDRNOTAVAIL, libc::ENOBUFS] {
+        for errno in [libc::EMFILE, libc::EADDRNOTAVAIL, libc::ENOBUFS, libc::EAFNOSUPPORT] {
             assert_eq!(
                 connect_failed(&io::Error::from_raw_os_error(errno)).0,
                 CheckCode::SOCKERR

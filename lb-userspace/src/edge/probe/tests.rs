@@ -1,11 +1,28 @@
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::*;
 use crate::core::observed::CheckCode::{self, *};
+use crate::edge::net::tests::lab::skip;
 
 /// Longer than any test should take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// This host by the addresses that it has: of both families, or of one.
+fn hosts(test: &str) -> Vec<IpAddr> {
+    let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+    match std::net::TcpListener::bind((v6, 0)) {
+        Ok(_) => vec![HOST, v6],
+        Err(error) => {
+            skip(test, &format!("in part: nothing can listen on {v6}: {error}"));
+            vec![HOST]
+        }
+    }
+}
 
 /// What a server does with a connection after it has read a request.
 #[derive(Clone, Copy)]
@@ -15,9 +32,9 @@ enum Answer {
     Nothing,
 }
 
-/// A server on 127.0.0.1, for as long as the task runs.
+/// A server on this host, for as long as the task runs.
 struct Server {
-    port: u16,
+    address: SocketAddr,
     answer: watch::Sender<Answer>,
     task: JoinHandle<()>,
 }
@@ -28,12 +45,14 @@ impl Drop for Server {
     }
 }
 
-async fn serve(answer: Answer) -> Server {
-    serve_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
+async fn listen(host: IpAddr) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((host, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
 }
 
-fn serve_on(listener: TcpListener, answer: Answer) -> Server {
-    let port = listener.local_addr().unwrap().port();
+async fn serve(host: IpAddr, answer: Answer) -> Server {
+    let (listener, address) = listen(host).await;
     let (answer, answers) = watch::channel(answer);
     let task = tokio::spawn(async move {
         let mut open = Vec::new();
@@ -50,16 +69,16 @@ fn serve_on(listener: TcpListener, answer: Answer) -> Server {
             });
         }
     });
-    Server { port, answer, task }
+    Server { address, answer, task }
 }
 
-fn target(port: u16, kind: CheckKind) -> ProbeTarget {
+fn target(server: SocketAddr, kind: CheckKind) -> ProbeTarget {
     ProbeTarget {
         service: "web".into(),
         backend: "web-1".into(),
         generation: 7,
-        address: Ipv4Addr::LOCALHOST,
-        port,
+        address: server.ip(),
+        port: server.port(),
         check: Check {
             kind,
             port: None,
@@ -98,56 +117,59 @@ async fn first(target: ProbeTarget) -> CheckReport {
     next(&mut reports).await
 }
 
-/// A port that nobody listens on.
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+/// An address that nobody listens on.
+async fn nobody(host: IpAddr) -> SocketAddr {
+    listen(host).await.1
 }
 
 #[tokio::test]
 async fn a_listening_server_is_up_and_a_closed_port_is_down() {
-    let server = serve(Answer::Nothing).await;
-    let up = first(target(server.port, CheckKind::Tcp)).await;
-    assert_eq!((up.result.code, up.health, up.generation), (L4OK, Health::Up, 7));
-    let down = first(target(free_port().await, CheckKind::Tcp)).await;
-    assert_eq!((down.result.code, down.health), (L4CON, Health::Down));
-    assert_eq!(down.result.detail, "connection refused");
+    for host in hosts("a_listening_server_is_up_and_a_closed_port_is_down") {
+        let server = serve(host, Answer::Nothing).await;
+        let up = first(target(server.address, CheckKind::Tcp)).await;
+        assert_eq!((up.result.code, up.health, up.generation), (L4OK, Health::Up, 7));
+        let down = first(target(nobody(host).await, CheckKind::Tcp)).await;
+        assert_eq!((down.result.code, down.health), (L4CON, Health::Down));
+        assert_eq!(down.result.detail, "connection refused");
+    }
 }
 
 /// The end of a check is a reset, not a FIN: nothing of it stays behind.
 #[tokio::test]
 async fn a_connection_ends_with_a_reset() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let check = tokio::spawn(first(target(port, CheckKind::Tcp)));
-    let (mut stream, _) = listener.accept().await.unwrap();
-    assert_eq!(check.await.unwrap().result.code, L4OK);
-    let error = stream.read(&mut [0; 16]).await.expect_err("a FIN came");
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    for host in hosts("a_connection_ends_with_a_reset") {
+        let (listener, address) = listen(host).await;
+        let check = tokio::spawn(first(target(address, CheckKind::Tcp)));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_eq!(check.await.unwrap().result.code, L4OK);
+        let error = stream.read(&mut [0; 16]).await.expect_err("a FIN came");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
 }
 
 /// A full backlog drops SYNs, as a firewall would.
 #[tokio::test]
 async fn a_server_that_does_not_accept_is_a_timeout() {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut filling = Vec::new();
-    while let Ok(Ok(stream)) =
-        tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(address)).await
-    {
-        filling.push(stream);
+    for host in hosts("a_server_that_does_not_accept_is_a_timeout") {
+        let socket = match host {
+            IpAddr::V4(_) => TcpSocket::new_v4(),
+            IpAddr::V6(_) => TcpSocket::new_v6(),
+        };
+        let socket = socket.unwrap();
+        socket.bind(SocketAddr::new(host, 0)).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut filling = Vec::new();
+        let patience = Duration::from_millis(100);
+        while let Ok(Ok(stream)) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            filling.push(stream);
+        }
+        let mut slow = target(address, CheckKind::Tcp);
+        slow.check.timeout = Duration::from_millis(50);
+        let report = first(slow).await;
+        assert_eq!((report.result.code, report.health), (L4TOUT, Health::Down));
+        assert!(report.result.duration >= Duration::from_millis(50));
     }
-    let mut slow = target(address.port(), CheckKind::Tcp);
-    slow.check.timeout = Duration::from_millis(50);
-    let report = first(slow).await;
-    assert_eq!((report.result.code, report.health), (L4TOUT, Health::Down));
-    assert!(report.result.duration >= Duration::from_millis(50));
 }
 
 #[tokio::test]
@@ -194,8 +216,8 @@ async fn answers_are_judged_by_status_and_body() {
         ),
     ];
     for (answer, body, code, detail) in cases {
-        let server = serve(Answer::Text(answer)).await;
-        let report = first(target(server.port, http(body))).await;
+        let server = serve(HOST, Answer::Text(answer)).await;
+        let report = first(target(server.address, http(body))).await;
         assert_eq!(
             (report.result.code, report.result.detail.as_str()),
             (code, detail),
@@ -207,45 +229,44 @@ async fn answers_are_judged_by_status_and_body() {
 
 #[tokio::test]
 async fn the_timeout_counts_for_the_whole_check() {
-    let silent = serve(Answer::Nothing).await;
-    let unfinished = serve(Answer::Text("")).await;
-    let mut slow = target(silent.port, http(None));
+    let silent = serve(HOST, Answer::Nothing).await;
+    let unfinished = serve(HOST, Answer::Text("")).await;
+    let mut slow = target(silent.address, http(None));
     slow.check.timeout = Duration::from_millis(50);
     let report = first(slow.clone()).await;
     assert_eq!((report.result.code, report.health), (L7TOUT, Health::Down));
     assert!(report.result.duration >= Duration::from_millis(50));
-    slow.check.port = Some(unfinished.port);
+    slow.check.port = Some(unfinished.address.port());
     assert_eq!(first(slow).await.result.code, L7RSP);
 }
 
 #[tokio::test]
 async fn the_request_says_who_asks_for_what() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let check = tokio::spawn(first(target(port, http(None))));
-    let (mut stream, _) = listener.accept().await.unwrap();
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+    for host in hosts("the_request_says_who_asks_for_what") {
+        let (listener, address) = listen(host).await;
+        let check = tokio::spawn(first(target(address, http(None))));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
+        assert_eq!(check.await.unwrap().result.code, L7OK);
+        let request = String::from_utf8(request).unwrap();
+        let mut lines: Vec<&str> = request.trim_end().lines().collect();
+        assert_eq!(lines.remove(0), "GET /healthz?deep=1 HTTP/1.1");
+        lines.sort_unstable();
+        let port = address.port();
+        let named = match host {
+            IpAddr::V4(_) => format!("host: 127.0.0.1:{port}"),
+            IpAddr::V6(_) => format!("host: [::1]:{port}"),
+        };
+        let user_agent = format!("user-agent: lb/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(lines, ["connection: close", named.as_str(), user_agent.as_str()]);
     }
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        .await
-        .unwrap();
-    assert_eq!(check.await.unwrap().result.code, L7OK);
-    let request = String::from_utf8(request).unwrap();
-    let mut lines: Vec<&str> = request.trim_end().lines().collect();
-    assert_eq!(lines.remove(0), "GET /healthz?deep=1 HTTP/1.1");
-    lines.sort_unstable();
-    let user_agent = format!("user-agent: lb/{}", env!("CARGO_PKG_VERSION"));
-    assert_eq!(
-        lines,
-        [
-            "connection: close",
-            format!("host: 127.0.0.1:{port}").as_str(),
-            user_agent.as_str()
-        ]
-    );
 }
 
 /// Only the start of a body is looked at, whatever a server sends.
@@ -254,22 +275,22 @@ async fn a_body_is_not_read_to_its_end() {
     let mut answer = "HTTP/1.1 200 OK\r\n\r\n".to_owned();
     answer.push_str(&"a".repeat(64 * 1024 - 1));
     answer.push_str("needle");
-    let server = serve(Answer::Text(answer.leak())).await;
+    let server = serve(HOST, Answer::Text(answer.leak())).await;
     assert_eq!(
-        first(target(server.port, http(Some("needle")))).await.result.code,
+        first(target(server.address, http(Some("needle")))).await.result.code,
         L7STS
     );
-    assert_eq!(first(target(server.port, http(Some("aaa")))).await.result.code, L7OK);
+    assert_eq!(first(target(server.address, http(Some("aaa")))).await.result.code, L7OK);
 }
 
 #[tokio::test]
 async fn a_server_goes_down_after_fall_failures_and_recovers_after_rise_successes() {
     const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     const BAD: &str = "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n";
-    let server = serve(Answer::Text(GOOD)).await;
+    let server = serve(HOST, Answer::Text(GOOD)).await;
     let (tx, mut reports) = mpsc::channel(1);
     let mut prober = Prober::new(tx);
-    prober.set(vec![target(server.port, http(None))]);
+    prober.set(vec![target(server.address, http(None))]);
     assert_eq!(next(&mut reports).await.health, Health::Up);
     for (answer, before, after) in [(BAD, Health::Up, Health::Down), (GOOD, Health::Down, Health::Up)] {
         server.answer.send_replace(Answer::Text(answer));
@@ -287,10 +308,10 @@ async fn a_server_goes_down_after_fall_failures_and_recovers_after_rise_successe
 
 #[tokio::test]
 async fn only_what_changed_is_started_anew() {
-    let server = serve(Answer::Nothing).await;
+    let server = serve(HOST, Answer::Nothing).await;
     let (tx, mut reports) = mpsc::channel(16);
     let mut prober = Prober::new(tx);
-    let steady = target(server.port, CheckKind::Tcp);
+    let steady = target(server.address, CheckKind::Tcp);
     let mut changing = steady.clone();
     changing.backend = "web-2".into();
     prober.set(vec![steady.clone(), changing.clone()]);
@@ -304,7 +325,7 @@ async fn only_what_changed_is_started_anew() {
     let task = |prober: &Prober, name: &str| prober.running[&("web".into(), name.into())].task.id();
     let (before, before_changing) = (task(&prober, "web-1"), task(&prober, "web-2"));
     // Now nobody answers, but one failure does not take down what was up before.
-    changing.check.port = Some(free_port().await);
+    changing.check.port = Some(nobody(HOST).await.port());
     changing.generation = 8;
     prober.set(vec![steady.clone(), changing.clone()]);
     assert_eq!(task(&prober, "web-1"), before);
@@ -320,7 +341,7 @@ async fn only_what_changed_is_started_anew() {
         ("web-2", L4CON, Health::Up)
     );
     // Another server under the same name starts unknown.
-    changing.address = Ipv4Addr::new(127, 0, 0, 2);
+    changing.address = Ipv4Addr::new(127, 0, 0, 2).into();
     changing.generation = 9;
     let unchecked = ProbeTarget {
         check: Check {

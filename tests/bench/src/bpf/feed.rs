@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use aya::maps::{Map, ProgramArray};
 use aya::programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use lb_common::bench::{FRONT_WORDS, Feed, LISTED_PER_VALUE, ListLine, Listed, feed_flags, maps};
+use lb_common::bench::{FRONT_WORDS, FRONT6_WORDS, Feed, LISTED_PER_VALUE, ListLine, Listed, feed_flags, maps};
 use lb_userspace::edge::dataplane::testing::Mapped;
 
 use crate::measure::thread_time;
@@ -15,7 +15,7 @@ use crate::measure::thread_time;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("LB_BENCH_OBJECTS"), "/bench_feed"));
 
 /// Word of [`Feed`] that counts the packets.
-const COUNT_WORD: usize = FRONT_WORDS;
+const COUNT_WORD: usize = FRONT6_WORDS;
 /// Runs that are timed to know what a call costs besides.
 const CALL_RUNS: u32 = 2;
 /// Calls in which packets are timed. The shortest counts: whatever else the machine does only ever adds.
@@ -24,9 +24,17 @@ const CALLS: u32 = 4;
 /// What comes to the program under test.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// The frame of flow 0, of 56 bytes or more: Ethernet, IPv4 without options, TCP or UDP.
+    /// The frame of flow 0: Ethernet, IPv4 without options or IPv6 without extension headers, TCP or UDP; of 56 bytes or more, or
+    /// 80 of IPv6.
     pub frame: Vec<u8>,
     pub flows: Flows,
+}
+
+impl Traffic {
+    /// Whether it is IPv6.
+    fn is_six(&self) -> bool {
+        self.frame.get(12..14) == Some(&[0x86, 0xdd])
+    }
 }
 
 /// Which flows the packets are of.
@@ -80,6 +88,7 @@ impl Fed {
         let mut ebpf = loader.load(OBJECT).context("the object of the feeder")?;
         super::load(&mut ebpf, "feed")?;
         super::load(&mut ebpf, "feed_listed")?;
+        super::load(&mut ebpf, "feed_six")?;
         let next = ebpf.map_mut(maps::NEXT).ok_or_else(|| anyhow!("no map NEXT"))?;
         let mut next = ProgramArray::try_from(next)?;
         next.set(0, program, 0)
@@ -144,6 +153,7 @@ impl Fed {
 
     fn program(&self, traffic: &Traffic) -> Result<&Xdp> {
         let name = match traffic.flows {
+            Flows::Random(_) | Flows::Next(_) | Flows::New if traffic.is_six() => "feed_six",
             Flows::Random(_) | Flows::Next(_) | Flows::New => "feed",
             Flows::Listed { .. } => "feed_listed",
         };
@@ -168,13 +178,19 @@ impl Fed {
     }
 
     fn set(&mut self, traffic: &Traffic) -> Result<()> {
-        ensure!(traffic.frame.len() >= FRONT_WORDS * 8, "a frame of less than 56 bytes");
-        let mut front = [0u64; FRONT_WORDS];
+        let words = if traffic.is_six() { FRONT6_WORDS } else { FRONT_WORDS };
+        ensure!(
+            traffic.frame.len() >= words * 8,
+            "a frame of less than {} bytes",
+            words * 8
+        );
+        let mut front = [0u64; FRONT6_WORDS];
         for (word, bytes) in front.iter_mut().zip(traffic.frame.chunks_exact(8)) {
             *word = u64::from_ne_bytes(bytes.try_into()?);
         }
-        let client = u32::from_be_bytes(traffic.frame[26..30].try_into()?);
-        let udp = if traffic.frame[23] == lb_common::abi::protocol::UDP {
+        let (client, protocol) = if traffic.is_six() { (34, 20) } else { (26, 23) };
+        let client = u32::from_be_bytes(traffic.frame[client..client + 4].try_into()?);
+        let udp = if traffic.frame[protocol] == lb_common::abi::protocol::UDP {
             feed_flags::UDP
         } else {
             0
@@ -190,7 +206,7 @@ impl Fed {
             reserved_word: 0,
             backend: 0,
             source: 0,
-            reserved: [0; 4],
+            reserved: 0,
         };
         match traffic.flows {
             Flows::Random(flows) => feed.mask = mask(flows)?,

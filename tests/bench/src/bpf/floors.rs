@@ -95,7 +95,7 @@ fn fill(ebpf: &mut Ebpf, job: &Job) -> Result<()> {
         let address = u32::from_ne_bytes(backend.octets());
         let entry = FloorBackend {
             macs: [word(0), word(4), word(8)],
-            sum: encap::outer_sum(source, address) as u32,
+            sum: encap::outer_sum(source, address, encap::PROTOCOL_IPV4) as u32,
             source,
             address,
             reserved: [0; 10],

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ pub enum Use {
 pub struct Load {
     pub connections: Use,
     /// The connections take turns with them.
-    pub targets: Vec<SocketAddrV4>,
+    pub targets: Vec<SocketAddr>,
     /// Connections at a time, at most.
     pub at_a_time: usize,
     /// Requests per second; at full load none.
@@ -77,7 +77,7 @@ impl Load {
 
 /// A connection's place.
 struct Place {
-    target: SocketAddrV4,
+    target: SocketAddr,
     stream: Option<TcpStream>,
     /// When the request that is under way was due.
     due: Option<Instant>,
@@ -335,7 +335,7 @@ impl<'a> Client<'a> {
 }
 
 /// Starts to connect.
-fn connect(target: SocketAddrV4) -> rustix::io::Result<TcpStream> {
+fn connect(target: SocketAddr) -> rustix::io::Result<TcpStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     match rustix::net::connect(&socket, &target) {

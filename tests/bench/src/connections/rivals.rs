@@ -1,7 +1,7 @@
 //! What `lb` is compared with, each as it comes, on the balancer's host.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
@@ -56,18 +56,18 @@ pub fn load_nft_dnat(lab: &Lab) -> Result<()> {
     program::output(command.arg("-f").arg(rules)).map(drop)
 }
 
-fn backends(lab: &Lab) -> Vec<SocketAddrV4> {
+fn backends(lab: &Lab) -> Vec<SocketAddr> {
     let port = lab.backend_port();
     let servers = lab.servers.iter();
     servers
-        .map(|server| SocketAddrV4::new(server.address(), port))
+        .map(|server| SocketAddr::new(server.address().into(), port))
         .collect()
 }
 
 /// The program listens at the VIP, which is therefore an address of its host.
 fn start_at_vip(lab: &mut Lab, command: Command) -> Result<()> {
     let vip = lab.vip();
-    add_address(lab, *vip.ip(), "lo")?;
+    add_address(lab, vip.ip(), "lo")?;
     lab.balancer.start_other(command, vip)
 }
 
@@ -76,13 +76,13 @@ fn start_at_vip(lab: &mut Lab, command: Command) -> Result<()> {
 /// # Errors
 ///
 /// It has it, or `ip` fails.
-pub fn add_address(lab: &Lab, address: Ipv4Addr, device: &str) -> Result<()> {
+pub fn add_address(lab: &Lab, address: IpAddr, device: &str) -> Result<()> {
     let mut ip = lab.balancer.netns().command(program::ip()?)?;
     let address = format!("{address}/32");
     program::output(ip.args(["address", "add", &address, "dev", device])).map(drop)
 }
 
-fn haproxy_config(vip: SocketAddrV4, backends: &[SocketAddrV4]) -> String {
+fn haproxy_config(vip: SocketAddr, backends: &[SocketAddr]) -> String {
     let mut text = format!(
         "global
     nbthread 1
@@ -102,7 +102,7 @@ listen web
     text
 }
 
-fn nginx_config(dir: &Path, vip: SocketAddrV4, backends: &[SocketAddrV4]) -> String {
+fn nginx_config(dir: &Path, vip: SocketAddr, backends: &[SocketAddr]) -> String {
     let servers: String = backends.iter().map(|backend| format!("server {backend}; ")).collect();
     let dir = dir.display();
     format!(
@@ -124,7 +124,7 @@ stream {{
     )
 }
 
-fn nft_rules(vip: SocketAddrV4, backends: &[SocketAddrV4]) -> String {
+fn nft_rules(vip: SocketAddr, backends: &[SocketAddr]) -> String {
     let addresses = (0..).zip(backends);
     let addresses: Vec<String> = addresses
         .map(|(number, backend)| format!("{number} : {}", backend.ip()))
@@ -148,10 +148,10 @@ fn nft_rules(vip: SocketAddrV4, backends: &[SocketAddrV4]) -> String {
 mod tests {
     use super::*;
 
-    const VIP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 1), 80);
-    const BACKENDS: [SocketAddrV4; 2] = [
-        SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 11), 8080),
-        SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 12), 8080),
+    const VIP: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(10, 9, 0, 1)), 80);
+    const BACKENDS: [SocketAddr; 2] = [
+        SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 11)), 8080),
+        SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 12)), 8080),
     ];
 
     #[test]

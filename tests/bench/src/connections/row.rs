@@ -1,6 +1,6 @@
 //! The rows: what stands between the client and the servers, each in a laboratory of its own.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ pub struct Places {
 pub struct Row {
     pub subject: Subject,
     /// Whom the client asks.
-    pub targets: Vec<SocketAddrV4>,
+    pub targets: Vec<SocketAddr>,
     /// CPU time of the servers.
     pub servers: Clocks,
     /// CPU time of the program that balances: the daemon where that is `lb`.
@@ -128,10 +128,12 @@ impl Row {
             ])?;
         }
         start(subject, &mut lab)?;
-        let targets: Vec<SocketAddrV4> = match subject {
+        let targets: Vec<SocketAddr> = match subject {
             Subject::Direct => {
                 let servers = lab.servers.iter();
-                servers.map(|server| SocketAddrV4::new(server.address(), 80)).collect()
+                servers
+                    .map(|server| SocketAddr::new(server.address().into(), 80))
+                    .collect()
             }
             _ => {
                 lab.wait_until_all_serve(SERVE_LIMIT)?;
@@ -225,7 +227,7 @@ fn start(subject: Subject, lab: &mut Lab) -> Result<()> {
             let source = match mode {
                 Mode::Fullnat => {
                     for source in SOURCES {
-                        rivals::add_address(lab, source, "eth0")?;
+                        rivals::add_address(lab, source.into(), "eth0")?;
                     }
                     format!("source = {{ ipv4 = {:?} }}\n", SOURCES.map(|source| source.to_string()))
                 }

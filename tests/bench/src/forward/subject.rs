@@ -1,6 +1,6 @@
 //! What packets are sent through, and what is to come of them.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context as _, Result, ensure};
 use lb_common::bench::traffic::{HEADER_BYTES, LABEL_BYTES, MAGIC};
@@ -137,8 +137,13 @@ impl Subject {
             _ => BACKEND_MAC,
         };
         ensure!(frame.destination_mac == to, "it is for another interface");
-        let is_of_client = frame.ip.source[..2] == CLIENT.ip().octets()[..2];
-        let is_of_us = frame.ip.source[..2] == FIRST_SOURCE.octets()[..2];
+        let octets = |address| match address {
+            IpAddr::V4(address) => address.octets(),
+            IpAddr::V6(_) => [0; 4],
+        };
+        let (source, destination) = (octets(frame.source()), octets(frame.destination()));
+        let is_of_client = source[..2] == CLIENT.ip().octets()[..2];
+        let is_of_us = source[..2] == FIRST_SOURCE.octets()[..2];
         ensure!(
             if self == Self::Lb(Mode::Fullnat) {
                 is_of_us
@@ -147,7 +152,6 @@ impl Subject {
             },
             "its source is another"
         );
-        let destination = frame.ip.destination;
         ensure!(
             match self {
                 Self::Lb(Mode::Nat | Mode::Fullnat) | Self::Nft(_) => is_backend(destination),

@@ -10,6 +10,8 @@ use crate::report::{Better, Chart, ChartKind, Figure, Section, Series, Table};
 
 /// A cell of which nothing is known.
 const NOTHING: &str = "-";
+/// What IPv6 is compared with.
+const IPV4: &str = "ipv4";
 
 /// All samples, found by name and number of flows.
 struct Found<'a>(&'a [Measured<'a>]);
@@ -40,7 +42,7 @@ impl Found<'_> {
         let own = self.net(one)?;
         let (name, flows) = (one.name(), one.flows());
         let path = format!("packet/{name}/{flows}");
-        if name == scenario::DROP || name == scenario::DROP_LISTED {
+        if [scenario::DROP, scenario::DROP_LISTED, scenario::DROP_SIX].contains(&name) {
             // What the feeder and the call take: on these nothing is taken off.
             return Some(Figure::new(path, "ns", Better::Neither, &one.gross));
         }
@@ -51,6 +53,12 @@ impl Found<'_> {
         figure.min = self.quickest(one)?;
         if let Some(floor) = self.named(scenario::FLOOR, flows) {
             figure = figure.ratio("floor", &own, &floor);
+        }
+        if let Some((mode, family)) = name.split_once('/')
+            && family.starts_with("ipv")
+            && let Some(four) = self.named(&format!("{mode}/established"), flows)
+        {
+            figure = figure.ratio(IPV4, &own, &four);
         }
         if let Some(alone) = self.named(name, 1).filter(|_| flows != 1) {
             figure = figure.ratio("1 flow", &own, &alone);
@@ -113,7 +121,7 @@ pub fn section(measured: &[Measured], extents: &Extents, rivals: Option<&Rivals>
     let rival = rivals.map(Rivals::name);
     let figures: Vec<Figure> = measured.iter().filter_map(|one| found.figure(one, rival)).collect();
     let mut method = vec![format!(
-        "`BPF_PROG_TEST_RUN` on one core, {} packets of 60 bytes a sample after {} to warm up, in a few calls of which the \
+        "`BPF_PROG_TEST_RUN` on one core, {} packets of 60 bytes (of IPv6 80) a sample after {} to warm up, in a few calls of which the \
          shortest counts, {} rounds in which everything is measured once, in turn. A feeder puts each packet back, gives it another flow at random and tail-calls the program; \
          time is the thread's CPU time, less what the same takes with a program that only drops. Ratios are medians of the \
          ratios of each round; the quickest is the least of all rounds, the feeder's least taken off, so that what else \
@@ -133,6 +141,9 @@ pub fn section(measured: &[Measured], extents: &Extents, rivals: Option<&Rivals>
             "times the smallest balancer, both at their quickest",
             |figure| quickest_ratio(figure, &figures),
         ),
+        table(&figures, extents, "times the same over IPv4", |figure| {
+            ratio(figure, IPV4)
+        }),
     ];
     if let Some(rivals) = rivals {
         method.push(rivals.setup());

@@ -5,6 +5,7 @@
 //! - here: how much is measured
 //! - [`world`]: the balancer with its maps, and traffic
 //! - [`scenario`]: what is measured
+//! - [`six`]: services that IPv6 has a part in
 //! - [`against`]: what is measured of another balancer
 //! - [`rounds`]: everything loaded, proved, and measured in turn
 //! - [`figures`]: what is made of the samples
@@ -16,6 +17,7 @@ mod against;
 mod figures;
 mod rounds;
 mod scenario;
+mod six;
 mod world;
 
 use std::path::PathBuf;

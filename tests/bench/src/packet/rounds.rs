@@ -59,8 +59,8 @@ impl Measured<'_> {
     /// The scenario of what the feeder takes.
     pub fn drop(&self) -> &'static str {
         match &self.what {
-            What::Ours(scenario, _) if scenario.is_listed => scenario::DROP_LISTED,
-            What::Ours(..) | What::Theirs(_) => scenario::DROP,
+            What::Ours(scenario, _) => scenario.feeding.drop(),
+            What::Theirs(_) => scenario::DROP,
         }
     }
 }
@@ -157,7 +157,7 @@ impl Bench {
             Subject::Balancer | Subject::BalancerOfNat | Subject::Floor(_) => &self.balancer,
         };
         Ok(match scenario.way {
-            Way::To(mode, protocol) => Some(balancer.to(mode, protocol)?),
+            Way::To(vip) => Some(balancer.to(vip)?),
             Way::Back(mode) => Some(balancer.back(mode)?),
             Way::Not(reason) => Some(balancer.not_sent(reason)?),
             Way::Floor => Some(self.floors.sent()?),

@@ -3,8 +3,9 @@
 use std::net::SocketAddrV4;
 
 use lb_common::reason::Reason;
-use lb_userspace::core::model::{self, Mode, Protocol};
+use lb_userspace::core::model::{self, Mode, Protocol, Vip};
 
+use super::six;
 use super::world::{self, Kind};
 use crate::bpf::feed::{Flows, Traffic};
 use crate::bpf::floors::Floor;
@@ -36,11 +37,32 @@ impl Subject {
     ];
 }
 
+/// Where packets come from; the program that only drops is fed likewise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feeding {
+    Clients,
+    /// A list.
+    List,
+    /// IPv6 clients.
+    Six,
+}
+
+impl Feeding {
+    /// The scenario of what the feeder takes.
+    pub fn drop(self) -> &'static str {
+        match self {
+            Self::Clients => DROP,
+            Self::List => DROP_LISTED,
+            Self::Six => DROP_SIX,
+        }
+    }
+}
+
 /// What a packet is counted as when it took the way that the scenario is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// To a backend of the mode's service.
-    To(Mode, Protocol),
+    /// To a backend of this service.
+    To(Vip),
     /// From a backend of the mode's service to a client.
     Back(Mode),
     /// Not sent.
@@ -65,8 +87,7 @@ pub struct Scenario {
     pub way: Way,
     /// The XDP code that each packet ends with.
     pub code: u32,
-    /// Whether packets are listed; the program that only drops is then fed from a list too.
-    pub is_listed: bool,
+    pub feeding: Feeding,
     pub numbers: Numbers,
     traffic: Box<dyn Fn(u32) -> Traffic>,
 }
@@ -84,7 +105,7 @@ impl Scenario {
             subject,
             way,
             code,
-            is_listed: false,
+            feeding: Feeding::Clients,
             numbers: Numbers::All,
             traffic: Box::new(traffic),
         }
@@ -92,7 +113,14 @@ impl Scenario {
 
     fn listed(self) -> Self {
         Self {
-            is_listed: true,
+            feeding: Feeding::List,
+            ..self
+        }
+    }
+
+    fn six(self) -> Self {
+        Self {
+            feeding: Feeding::Six,
             ..self
         }
     }
@@ -150,12 +178,12 @@ pub const FEW: u32 = 65_536;
 /// Names of the floors' scenarios.
 pub const DROP: &str = "floor/drop";
 pub const DROP_LISTED: &str = "floor/drop-listed";
+pub const DROP_SIX: &str = "floor/drop-ipv6";
 pub const FLOOR: &str = "floor/balancer";
 
 /// The service of the smallest balancer.
 pub fn floor_vip() -> SocketAddrV4 {
-    let vip = world::vip(Mode::Ipip, Protocol::Tcp);
-    SocketAddrV4::new(vip.address, vip.port)
+    world::door(Mode::Ipip)
 }
 
 /// All of them, floors first.
@@ -164,7 +192,7 @@ pub fn all() -> Vec<Scenario> {
     for mode in world::MODES {
         for kind in Kind::ALL {
             let name = format!("{}/{}", model::mode_name(mode), kind.name());
-            let way = Way::To(mode, kind.protocol());
+            let way = Way::To(world::vip(mode, kind.protocol()));
             let traffic = move |flows| world::traffic(mode, kind, Flows::Random(flows));
             let scenario = Scenario::new(name, Subject::Balancer, code::TX, way, traffic);
             all.push(match kind {
@@ -172,6 +200,12 @@ pub fn all() -> Vec<Scenario> {
                 Kind::Syn | Kind::Udp => scenario.few(),
             });
         }
+    }
+    for service in six::SERVICES {
+        let name = format!("{}/{}", model::mode_name(service.mode), service.name);
+        let traffic = move |flows| service.traffic(Kind::Established, Flows::Random(flows));
+        let scenario = Scenario::new(name, Subject::Balancer, code::TX, Way::To(service.vip()), traffic).few();
+        all.push(if service.is_ipv6() { scenario.six() } else { scenario });
     }
     let balancer =
         |name: &str, code, way, traffic: fn(u32) -> Traffic| Scenario::new(name, Subject::Balancer, code, way, traffic);
@@ -197,7 +231,7 @@ pub fn all() -> Vec<Scenario> {
                 "fullnat/new-flow",
                 Subject::BalancerOfNew,
                 code::TX,
-                Way::To(Mode::Fullnat, Protocol::Tcp),
+                Way::To(world::vip(Mode::Fullnat, Protocol::Tcp)),
                 |_| world::traffic(Mode::Fullnat, Kind::Syn, Flows::New),
             )
         },
@@ -212,7 +246,7 @@ pub fn all() -> Vec<Scenario> {
             "ipip/established+trace",
             Subject::Traced,
             code::TX,
-            Way::To(Mode::Ipip, Protocol::Tcp),
+            Way::To(world::vip(Mode::Ipip, Protocol::Tcp)),
             |flows| world::traffic(Mode::Ipip, Kind::Established, Flows::Random(flows)),
         )
         .few(),
@@ -233,6 +267,15 @@ fn floors() -> Vec<Scenario> {
             world::answers_of_fullnat,
         )
         .listed(),
+        Scenario::new(
+            DROP_SIX,
+            Subject::Floor(Floor::Drop),
+            code::DROP,
+            Way::Uncounted,
+            |flows| six::SERVICES[0].traffic(Kind::Established, Flows::Random(flows)),
+        )
+        .six()
+        .few(),
         floor("floor/tx", Floor::Tx, code::TX).few(),
         floor("floor/parse", Floor::Parse, code::DROP).few(),
         Scenario::new(FLOOR, Subject::Floor(Floor::Balancer), code::TX, Way::Floor, ipip),

@@ -1,9 +1,9 @@
 //! The balancer with services in every mode, and the traffic that comes to it.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use anyhow::{Context as _, Result, ensure};
-use lb_common::abi::{Counters, FlowKey, FlowValue, PORTS_PER_SOURCE};
+use lb_common::abi::{Counters, FlowValue, PORTS_PER_SOURCE};
 use lb_common::bench::Listed;
 use lb_common::reason::Reason;
 use lb_tests::packet::objects::has_flow_table;
@@ -15,6 +15,7 @@ use lb_userspace::core::plan::{Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::testing::{self, Hands};
 
 use super::scenario::FEW;
+use super::six;
 use crate::bpf::ProgramFd;
 use crate::bpf::feed::{Fed, Flows, Traffic};
 
@@ -23,17 +24,19 @@ pub const BACKENDS: u16 = 100;
 /// Every mode.
 pub const MODES: [Mode; 4] = [Mode::Ipip, Mode::L2, Mode::Nat, Mode::Fullnat];
 /// Slots of each table.
-const TABLE_SIZE: u32 = 65_537;
+pub const TABLE_SIZE: u32 = 65_537;
 /// Bytes of the shortest Ethernet frame, without its check sequence.
 const FRAME_BYTES: usize = 60;
+/// Bytes of an IPv6 frame.
+const FRAME6_BYTES: usize = 80;
 /// Port of every service.
-const SERVICE_PORT: u16 = 80;
+pub const SERVICE_PORT: u16 = 80;
 /// Port of every backend, where the mode can change it.
 const BACKEND_PORT: u16 = 8080;
 /// Address of the clients' first; as many follow as the flows need.
 const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// Port of the first client's first flow.
-const FIRST_PORT: u16 = lb_common::bench::FIRST_CLIENT_PORT;
+pub const FIRST_PORT: u16 = lb_common::bench::FIRST_CLIENT_PORT;
 /// First source address of `fullnat`; the others follow.
 const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
 /// Flows for one source address, its ports less those that are not used.
@@ -76,12 +79,18 @@ impl Kind {
     }
 
     /// A packet of this kind.
-    pub fn frame(self, from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
-        padded(match self {
-            Self::Syn => Frame::tcp(from, to).syn(),
-            Self::Established => Frame::tcp(from, to).ack(),
-            Self::Udp => Frame::udp(from, to).payload(&[0; 16]),
-        })
+    pub fn frame(self, from: impl Into<SocketAddr>, to: impl Into<SocketAddr>) -> Vec<u8> {
+        let (from, to) = (from.into(), to.into());
+        // Of IPv6 as many bytes as the feeder puts back.
+        let least = if to.is_ipv6() { FRAME6_BYTES } else { FRAME_BYTES };
+        padded(
+            least,
+            match self {
+                Self::Syn => Frame::tcp(from, to).syn(),
+                Self::Established => Frame::tcp(from, to).ack(),
+                Self::Udp => Frame::udp(from, to).payload(&[0; 16]),
+            },
+        )
     }
 }
 
@@ -98,9 +107,9 @@ impl Balancer {
                 services: 64,
                 backends: 2048,
                 slots: 16 * TABLE_SIZE,
-                // Half as many again, and those over UDP: a table that is full to its limit refuses some.
-                flows: (flows + flows.min(FEW)) * 3 / 2,
-                sources,
+                // Half as many again, and those over UDP and IPv6: a table that is full to its limit refuses some.
+                flows: (flows + 2 * flows.min(FEW)) * 3 / 2,
+                sources: sources + u32::from(six::SOURCES) + 1,
             },
             ports: (1024..=65_535).collect(),
             trace,
@@ -112,8 +121,10 @@ impl Balancer {
                 let backends = (0..BACKENDS).map(|number| backend(mode, number)).collect();
                 let first = u32::from(FIRST_SOURCE);
                 let sources = match mode {
-                    Mode::Fullnat => (0..sources).map(|number| Ipv4Addr::from(first + number)).collect(),
-                    Mode::Ipip => vec![FIRST_SOURCE],
+                    Mode::Fullnat => (0..sources)
+                        .map(|number| Ipv4Addr::from(first + number).into())
+                        .collect(),
+                    Mode::Ipip => vec![FIRST_SOURCE.into()],
                     Mode::Nat | Mode::L2 => Vec::new(),
                 };
                 world.serve(&Wanted {
@@ -124,6 +135,9 @@ impl Balancer {
                     backends,
                 });
             }
+        }
+        for service in six::SERVICES {
+            world.serve(&service.wanted());
         }
         Ok(Self { world, flows, sources })
     }
@@ -137,29 +151,44 @@ impl Balancer {
     pub fn open_flows(&self, fed: &mut Fed) -> Result<()> {
         let tcp = [Kind::Syn, Kind::Established].map(|kind| (kind, self.flows));
         for (kind, flows) in tcp.into_iter().chain([(Kind::Udp, self.flows.min(FEW))]) {
-            let before = self.to(Mode::Fullnat, kind.protocol())?;
-            fed.run(&traffic(Mode::Fullnat, kind, Flows::Next(0)), flows)?;
-            let sent = self.to(Mode::Fullnat, kind.protocol())? - before;
-            ensure!(
-                sent == flows as u64,
-                "only {sent} of {flows} flows of fullnat could be opened"
-            );
+            let traffic = traffic(Mode::Fullnat, kind, Flows::Next(0));
+            self.open(fed, vip(Mode::Fullnat, kind.protocol()), &traffic, flows)?;
+        }
+        for service in six::SERVICES
+            .into_iter()
+            .filter(|service| service.mode == Mode::Fullnat)
+        {
+            for kind in [Kind::Syn, Kind::Established] {
+                let traffic = service.traffic(kind, Flows::Next(0));
+                self.open(fed, service.vip(), &traffic, self.flows.min(FEW))?;
+            }
         }
         Ok(())
     }
 
+    fn open(&self, fed: &mut Fed, vip: Vip, traffic: &Traffic, flows: u32) -> Result<()> {
+        let before = self.to(vip)?;
+        fed.run(traffic, flows)?;
+        let sent = self.to(vip)? - before;
+        ensure!(
+            sent == flows as u64,
+            "only {sent} of {flows} flows of fullnat could be opened at {vip}"
+        );
+        Ok(())
+    }
+
     /// Packets that went to a service's backends.
-    pub fn to(&self, mode: Mode, protocol: Protocol) -> Result<u64> {
-        Ok(self.counters(mode, protocol)?.packets)
+    pub fn to(&self, vip: Vip) -> Result<u64> {
+        Ok(self.counters(vip)?.packets)
     }
 
     /// Packets that went from a service's backends to clients.
     pub fn back(&self, mode: Mode) -> Result<u64> {
-        Ok(self.counters(mode, Protocol::Tcp)?.back_packets)
+        Ok(self.counters(vip(mode, Protocol::Tcp))?.back_packets)
     }
 
-    fn counters(&self, mode: Mode, protocol: Protocol) -> Result<Counters> {
-        let id = self.world.placed(vip(mode, protocol)).id;
+    fn counters(&self, vip: Vip) -> Result<Counters> {
+        let id = self.world.placed(vip).id;
         Ok(self.world.dataplane.traffic(&self.world.image)?.of_service(id))
     }
 
@@ -174,20 +203,16 @@ impl Balancer {
     pub fn answers(&mut self) -> Result<Vec<Listed>> {
         let hands = Hands::on(&mut self.world.dataplane)?;
         let placed = self.world.placed(vip(Mode::Fullnat, Protocol::Tcp));
-        let first = u32::from(*address(Mode::Fullnat, 0).ip());
-        let numbers: std::collections::HashMap<u32, u32> = placed
-            .backends
-            .iter()
-            .map(|(key, backend)| (backend.id, u32::from(key.address) - first))
+        let numbers: std::collections::HashMap<u32, u32> = (0..BACKENDS)
+            .map(|number| (placed.backends[&backend(Mode::Fullnat, number).key].id, number.into()))
             .collect();
         let mut answers = Vec::new();
         for index in 0..self.sources * PORTS_PER_SOURCE {
             let entry = hands.ports.load(index as usize);
-            if FlowKey(entry.key).service() as u32 != placed.id as u32 || entry.value == 0 {
+            // Free, or a flow of another service.
+            let Some(backend) = numbers.get(&FlowValue(entry.value).backend()) else {
                 continue;
-            }
-            let id = FlowValue(entry.value).backend();
-            let backend = numbers.get(&id).context("a flow of a backend that is not there")?;
+            };
             answers.push(Listed::new(
                 index / PORTS_PER_SOURCE,
                 *backend,
@@ -201,8 +226,7 @@ impl Balancer {
 
 /// Clients' packets to the service of a mode.
 pub fn traffic(mode: Mode, kind: Kind, flows: Flows) -> Traffic {
-    let to = vip(mode, kind.protocol());
-    traffic_to(SocketAddrV4::new(to.address, to.port), kind, flows)
+    traffic_to(door(mode), kind, flows)
 }
 
 /// Clients' packets to a service.
@@ -223,19 +247,16 @@ pub fn not_ours(flows: Flows) -> Traffic {
 
 /// Packets that came too far.
 pub fn expired(flows: Flows) -> Traffic {
-    let to = vip(Mode::Ipip, Protocol::Tcp);
-    let frame = Frame::tcp(client(), SocketAddrV4::new(to.address, to.port))
-        .ack()
-        .ttl(1);
+    let frame = Frame::tcp(client(), door(Mode::Ipip)).ack().ttl(1);
     Traffic {
-        frame: padded(frame),
+        frame: padded(FRAME_BYTES, frame),
         flows,
     }
 }
 
-/// Filled up to the shortest length that there is.
-fn padded(frame: Frame) -> Vec<u8> {
-    let missing = FRAME_BYTES.saturating_sub(frame.bytes().len());
+/// Filled up to so many bytes.
+fn padded(least: usize, frame: Frame) -> Vec<u8> {
+    let missing = least.saturating_sub(frame.bytes().len());
     frame.padded(missing).bytes()
 }
 
@@ -285,15 +306,21 @@ fn shuffle(list: &mut [Listed]) {
     }
 }
 
-fn client() -> SocketAddrV4 {
+pub fn client() -> SocketAddrV4 {
     SocketAddrV4::new(FIRST_CLIENT, FIRST_PORT)
+}
+
+/// What clients of a mode's service connect to.
+pub fn door(mode: Mode) -> SocketAddrV4 {
+    SocketAddrV4::new([192, 0, 2, mode as u8].into(), SERVICE_PORT)
 }
 
 /// The service of a mode.
 pub fn vip(mode: Mode, protocol: Protocol) -> Vip {
+    let door = door(mode);
     Vip {
-        address: Ipv4Addr::new(192, 0, 2, mode as u8),
-        port: SERVICE_PORT,
+        address: (*door.ip()).into(),
+        port: door.port(),
         protocol,
     }
 }
@@ -316,11 +343,11 @@ pub fn addresses(mode: Mode) -> Vec<Ipv4Addr> {
 /// Source of outer headers.
 pub const TUNNEL_SOURCE: Ipv4Addr = FIRST_SOURCE;
 
-fn backend(mode: Mode, number: u16) -> WantedBackend {
+pub fn backend(mode: Mode, number: u16) -> WantedBackend {
     let address = address(mode, number);
     WantedBackend {
         key: BackendKey {
-            address: *address.ip(),
+            address: (*address.ip()).into(),
             port: address.port(),
         },
         weight: 100,

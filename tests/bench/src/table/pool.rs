@@ -1,7 +1,7 @@
 //! The pools that tables are built for, and what happens to one of their backends.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use lb_tests::packet::places::BACKEND_HOP;
 use lb_tests::packet::world::key;
@@ -123,7 +123,7 @@ impl Pool {
     /// As the table sees it.
     pub fn members(&self) -> Vec<Member> {
         let member = |(address, weight): &(SocketAddrV4, u32)| Member {
-            identity: identity(*address.ip(), address.port()),
+            identity: identity((*address.ip()).into(), address.port()),
             weight: *weight,
         };
         self.0.iter().map(member).collect()
@@ -149,7 +149,7 @@ impl Pool {
 
 /// The service.
 pub const VIP: Vip = Vip {
-    address: Ipv4Addr::new(192, 0, 2, 10),
+    address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
     port: 80,
     protocol: Protocol::Tcp,
 };

@@ -2,7 +2,7 @@
 //! limit. It answers as the lab's nginx does, and holds as many connections open as there come, a thread each.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -43,7 +43,8 @@ fn serve(arguments: &[String]) -> Result<()> {
     let mut accepting = Vec::new();
     for port in ports {
         let number: u16 = port.parse().with_context(|| format!("port {port}"))?;
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, number));
+        // IPv4 too: Linux maps it where nobody forbids that.
+        let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, number));
         let listener = listener.with_context(|| format!("port {port}"))?;
         let content = Arc::clone(&content);
         accepting.push(std::thread::spawn(move || accept(&listener, &content)));

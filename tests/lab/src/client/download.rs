@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
+use super::http;
 use crate::interrupt;
 use crate::netns::Netns;
 use crate::pattern::{Checker, Pace};
@@ -52,15 +53,16 @@ impl RunningDownload {
 fn download(url: &str, bytes: u64, bytes_per_s: Option<u64>, received: &AtomicU64) -> Result<Duration> {
     let started = Instant::now();
     let patience_s = PATIENCE_S + bytes_per_s.map_or(0, |rate| bytes / rate.max(1));
-    let mut response = minreq::get(url).with_timeout(patience_s).send_lazy()?;
-    let status = response.status_code;
+    let response = http::agent(Duration::from_secs(patience_s)).get(url).call()?;
+    let status = response.status();
     ensure!(status == 200, "HTTP status {status}");
+    let mut body = response.into_body().into_reader();
     let mut pace = Pace::new(bytes_per_s);
     let mut checker = Checker::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {
         interrupt::check()?;
-        let length = response
+        let length = body
             .read(&mut buffer)
             .with_context(|| format!("broke off after {} of {bytes} bytes", checker.received()))?;
         if length == 0 {

@@ -1,7 +1,7 @@
 //! Connections that stay open, to see whether they survive.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -14,10 +14,10 @@ pub struct Held {
 
 impl Held {
     /// Opens them in the namespace of the calling thread.
-    pub(super) fn open(target: SocketAddrV4, count: usize) -> Result<Self> {
+    pub(super) fn open(target: SocketAddr, count: usize) -> Result<Self> {
         let mut connections = Vec::with_capacity(count);
         for _ in 0..count {
-            let connection = TcpStream::connect_timeout(&target.into(), PATIENCE)?;
+            let connection = TcpStream::connect_timeout(&target, PATIENCE)?;
             connection.set_read_timeout(Some(PATIENCE))?;
             connection.set_write_timeout(Some(PATIENCE))?;
             connection.set_nodelay(true)?;

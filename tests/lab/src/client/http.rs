@@ -12,16 +12,33 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// What went wrong is a text to be shown and counted.
 pub fn get(url: &str, patience: Duration) -> Result<String, String> {
-    let request = minreq::get(url).with_timeout(patience.as_secs().max(1));
-    let response = request.send().map_err(|error| error.to_string())?;
-    if response.status_code != 200 {
-        let (status, reason) = (response.status_code, &response.reason_phrase);
-        return Err(format!("HTTP status {status} {reason}"));
+    let mut response = agent(patience).get(url).call().map_err(|error| error.to_string())?;
+    let status = response.status();
+    if status != 200 {
+        return Err(format!("HTTP status {status}"));
     }
-    let server = response.header(SERVER_HEADER).unwrap_or_default();
-    let body = response.as_str().map_err(|error| error.to_string())?;
+    let server = response.headers().get(SERVER_HEADER);
+    let server = server
+        .and_then(|name| name.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let body = response
+        .body_mut()
+        .read_to_string()
+        .map_err(|error| error.to_string())?;
     if server.is_empty() || body.trim_end() != server {
         return Err(format!("a strange answer: `{}` from `{server}`", body.trim_end()));
     }
-    Ok(server.to_owned())
+    Ok(server)
+}
+
+/// Who sends a request over a connection of its own, and waits so long for the end of the answer.
+pub(super) fn agent(patience: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(patience))
+        .http_status_as_error(false)
+        .max_idle_connections(0)
+        .proxy(None)
+        .build()
+        .into()
 }

@@ -1,6 +1,6 @@
 //! The client: real requests over real connections, from a namespace of its own.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -67,7 +67,7 @@ impl Client {
     }
 
     /// Opens connections and holds them.
-    pub fn hold(&self, target: SocketAddrV4, connections: usize) -> Result<Held> {
+    pub fn hold(&self, target: SocketAddr, connections: usize) -> Result<Held> {
         self.netns
             .run(|| Held::open(target, connections))
             .with_context(|| format!("holding {connections} connections to {target}"))

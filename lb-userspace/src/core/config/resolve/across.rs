@@ -1,12 +1,12 @@
 //! Rules that hold between the parts of a document.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::service::Draft;
 use super::{Findings, Table};
 use crate::core::config::words::{Wrong, wrong};
-use crate::core::model::{Mode, Node, Protocol, Vip, mode_name};
+use crate::core::model::{Backend, Mode, NextHop, Node, Protocol, Vip, mode_name};
 
 pub fn check(services: &[Draft], node: &Node, findings: &mut Findings) {
     names(services, findings);
@@ -57,7 +57,7 @@ fn rewrites_port(mode: Mode) -> bool {
 
 fn backends(service: &Draft, findings: &mut Findings) {
     let mut names: HashMap<&str, ()> = HashMap::new();
-    let mut places: HashMap<(Ipv4Addr, u16), &str> = HashMap::new();
+    let mut places: HashMap<(IpAddr, u16), &str> = HashMap::new();
     for draft in &service.backends {
         let Some(backend) = &draft.backend else { continue };
         let table = &draft.table;
@@ -72,7 +72,7 @@ fn backends(service: &Draft, findings: &mut Findings) {
         }
         if backend
             .name
-            .parse::<Ipv4Addr>()
+            .parse::<IpAddr>()
             .is_ok_and(|named| named != backend.address)
         {
             let what = "its name is an address, but not its own";
@@ -81,6 +81,7 @@ fn backends(service: &Draft, findings: &mut Findings) {
         let Some((mode, vip)) = service.mode.zip(service.vip) else {
             continue;
         };
+        families(backend, mode, vip, table, findings);
         let port = if rewrites_port(mode) { backend.port } else { 0 };
         if let Some(other) = places.insert((backend.address, port), &backend.name) {
             let place = place(backend.address, port);
@@ -112,17 +113,41 @@ fn backends(service: &Draft, findings: &mut Findings) {
     }
 }
 
-fn place(address: Ipv4Addr, port: u16) -> String {
+/// Modes that rewrite addresses have none of the other family to write; a next hop is of its backend's.
+fn families(backend: &Backend, mode: Mode, vip: Vip, table: &Table, findings: &mut Findings) {
+    if rewrites_port(mode) && backend.address.is_ipv6() != vip.address.is_ipv6() {
+        let what = format!(
+            "backend {} and service {} are of different families, and mode {} does not translate between them yet",
+            backend.address,
+            vip.address,
+            mode_name(mode)
+        );
+        let help = "give it an address of the service's family, or use mode ipip";
+        findings.take(table, "address", wrong::<()>(what, help));
+    }
+    if let Some(NextHop::Address(router)) = backend.next_hop
+        && router.is_ipv6() != backend.address.is_ipv6()
+    {
+        let what = format!(
+            "next_hop {router} and backend {} are of different families",
+            backend.address
+        );
+        let help = "give the router's address of the backend's family, or its MAC";
+        findings.take(table, "next_hop", wrong::<()>(what, help));
+    }
+}
+
+fn place(address: IpAddr, port: u16) -> String {
     if port == 0 {
         address.to_string()
     } else {
-        format!("{address}:{port}")
+        SocketAddr::new(address, port).to_string()
     }
 }
 
 /// In `nat` the way back knows a packet by its source alone, which must therefore belong to one VIP.
 fn nat_ways_back(services: &[Draft], findings: &mut Findings) {
-    let mut seen: HashMap<(Ipv4Addr, u16, Protocol), (usize, &Table)> = HashMap::new();
+    let mut seen: HashMap<(IpAddr, u16, Protocol), (usize, &Table)> = HashMap::new();
     for (index, service) in services.iter().enumerate() {
         let Some(vip) = service.vip.filter(|_| service.mode == Some(Mode::Nat)) else {
             continue;

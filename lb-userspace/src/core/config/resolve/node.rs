@@ -1,6 +1,6 @@
 //! `[node]`
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -63,21 +63,20 @@ fn interfaces(texts: &[String], table: &Table, findings: &mut Findings) -> Vec<I
     interfaces
 }
 
-fn sources(source: &file::Source, limits: Limits, findings: &mut Findings) -> Vec<Ipv4Addr> {
+fn sources(source: &file::Source, limits: Limits, findings: &mut Findings) -> Vec<IpAddr> {
     let table = Table::new("node.source", "node.source");
     let mut addresses = Vec::new();
-    for text in source.ipv4.iter().flat_map(file::OneOrMany::as_slice) {
-        let Some(address) = findings.take(&table, "ipv4", words::address(text)) else {
-            continue;
-        };
-        if addresses.contains(&address) {
-            let what = format!("address {address} is given twice");
-            findings.take(&table, "ipv4", wrong::<()>(what, "remove one of the two"));
+    for (family, given) in [("ipv4", &source.ipv4), ("ipv6", &source.ipv6)] {
+        for text in given.iter().flat_map(file::OneOrMany::as_slice) {
+            let Some(address) = findings.take(&table, family, words::address_of(family, text)) else {
+                continue;
+            };
+            if addresses.contains(&address) {
+                let what = format!("address {address} is given twice");
+                findings.take(&table, family, wrong::<()>(what, "remove one of the two"));
+            }
+            addresses.push(address);
         }
-        addresses.push(address);
-    }
-    for text in source.ipv6.iter().flat_map(file::OneOrMany::as_slice) {
-        findings.take(&table, "ipv6", words::address_v6(text));
     }
     if addresses.len() > limits.sources as usize {
         let what = format!(

@@ -33,11 +33,6 @@ fn what_is_not_built_yet_is_refused_with_what_there_is() {
         ),
         (
             "192.0.2.10",
-            "2001:db8::1",
-            "address 2001:db8::1 is IPv6, which is not built yet; give an IPv4 address, like 10.0.1.2",
-        ),
-        (
-            "192.0.2.10",
             "192.0.2.0/24",
             "address \"192.0.2.0/24\" is a prefix, which is not built yet; give one address, without the length",
         ),
@@ -77,7 +72,7 @@ fn each_bad_value_has_its_line() {
         (
             "\"10.0.1.1\"",
             "\"10.0.0.300\"",
-            "address \"10.0.0.300\" is not an IPv4 address; write four numbers from 0 to 255, like 10.0.1.2",
+            "address \"10.0.0.300\" is neither an IPv4 nor an IPv6 address; write it like 10.0.1.2 or 2001:db8::2",
         ),
         (
             "\"10.0.1.1\"",
@@ -87,17 +82,52 @@ fn each_bad_value_has_its_line() {
         (
             "\"10.0.1.1\"",
             "\"224.0.0.1\"",
-            "address 224.0.0.1 is a multicast address; give the address of one host, like 10.0.1.2",
+            "address 224.0.0.1 is a multicast address; give the address of one host, like 10.0.1.2 or 2001:db8::2",
         ),
         (
             "\"10.0.1.1\"",
             "\"127.0.0.1\"",
-            "address 127.0.0.1 is a loopback address, which never leaves its host; give the address of one host, like 10.0.1.2",
+            "address 127.0.0.1 is a loopback address, which never leaves its host; give the address of one host, like 10.0.1.2 or 2001:db8::2",
         ),
         (
             "\"10.0.1.1\"",
             "\"0.0.0.0\"",
-            "address 0.0.0.0 is unspecified; give the address of one host, like 10.0.1.2",
+            "address 0.0.0.0 is unspecified; give the address of one host, like 10.0.1.2 or 2001:db8::2",
+        ),
+        (
+            "\"10.0.1.1\"",
+            "\"::\"",
+            "address :: is unspecified; give the address of one host, like 10.0.1.2 or 2001:db8::2",
+        ),
+        (
+            "\"10.0.1.1\"",
+            "\"fe80::1\"",
+            "address fe80::1 is a link-local address, which says nothing without its interface; give the address of one host, like 10.0.1.2 or 2001:db8::2",
+        ),
+        (
+            "\"10.0.1.1\"",
+            "\"ff02::1\"",
+            "address ff02::1 is a multicast address; give the address of one host, like 10.0.1.2 or 2001:db8::2",
+        ),
+        (
+            "\"10.0.1.1\"",
+            "\"::ffff:10.0.1.1\"",
+            "address ::ffff:10.0.1.1 is an IPv4 address in IPv6 clothes, which no packet has; give the address of one host, like 10.0.1.2 or 2001:db8::2",
+        ),
+        (
+            "\"10.0.1.1\"",
+            "\"2001:db8:1::\"",
+            "address 2001:db8:1:: is that of any router of its network; give the address of one host, like 10.0.1.2 or 2001:db8::2",
+        ),
+        (
+            "\"10.0.1.1\"",
+            "\"[2001:db8::1]:80\"",
+            "address \"[2001:db8::1]:80\" has a port in it; give address \"2001:db8::1\" and port = 80",
+        ),
+        (
+            "\"10.0.1.1\"",
+            "\"[2001:db8::1]\"",
+            "address \"[2001:db8::1]\" is in brackets, which are for an address with a port; give address \"2001:db8::1\"",
         ),
         (
             "\"10.0.1.1\"",
@@ -261,7 +291,11 @@ fn the_node_is_checked() {
         ),
         (
             "source = { ipv6 = \"10.0.0.1\" }",
-            "node.source: \"10.0.0.1\" is not the IPv6 address of a host; write it like 2001:db8::11",
+            "node.source: address 10.0.0.1 is not ipv6; give it as ipv4",
+        ),
+        (
+            "source = { ipv4 = \"2001:db8::1\" }",
+            "node.source: address 2001:db8::1 is not ipv4; give it as ipv6",
         ),
         (
             "limits = { sources = 0 }",

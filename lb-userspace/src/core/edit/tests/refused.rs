@@ -12,7 +12,7 @@ fn refusals_are_one_line_with_a_remedy() {
     let rows = [
         (
             backend_add("web", backend("10.0.0.300")),
-            "backend web/10.0.0.300: address \"10.0.0.300\" is not an IPv4 address; write four numbers from 0 to 255, like 10.0.1.2",
+            "backend web/10.0.0.300: address \"10.0.0.300\" is neither an IPv4 nor an IPv6 address; write it like 10.0.1.2 or 2001:db8::2",
         ),
         (
             backend_add("web2", backend("10.0.1.4")),

@@ -1,13 +1,13 @@
 //! The maps as a packet finds them: after each single store everything that it can reach must be right.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use lb_common::abi::{self, BackKey, NO_BACKEND, VipKey, service_flags};
+use lb_common::abi::{self, NO_BACKEND, backend_flags, service_flags};
 
 use super::super::{Op, Wanted, entry};
-use crate::core::image::{Image, Named};
-use crate::core::model::{Mode, Vip};
+use crate::core::image::{BackOf, BackendKey, Image, Named};
+use crate::core::model::{Mode, Protocol, Vip};
 use crate::core::observed::RoutePrefix;
 
 /// Sweeps that lie between a number's last use and its next: a grace period is over by then.
@@ -15,15 +15,16 @@ const REST: u64 = 2;
 
 #[derive(Default)]
 pub struct Maps {
-    vips: BTreeMap<VipKey, u16>,
+    vips: BTreeMap<Vip, u16>,
+    addresses: BTreeSet<IpAddr>,
     services: HashMap<u16, abi::Service>,
     slots: Vec<u32>,
     backends: HashMap<u32, abi::Backend>,
-    backs: BTreeMap<BackKey, abi::Back>,
+    backs: BTreeMap<BackOf, abi::Back>,
     routes: BTreeMap<RoutePrefix, abi::Hop>,
     egress: BTreeSet<u32>,
     /// By number.
-    sources: Vec<Ipv4Addr>,
+    sources: Vec<IpAddr>,
     /// Service and backend of each flow in the table.
     flows: Vec<(u16, u32)>,
     /// The janitor's sweeps so far.
@@ -104,10 +105,12 @@ impl Maps {
                 );
             }
             Op::Service { id, entry } => self.store_service(*id, entry),
-            Op::Vip { key, service } => drop(self.vips.insert(*key, *service)),
-            Op::VipGone { key } => assert!(self.vips.remove(key).is_some()),
-            Op::Back { key, entry } => drop(self.backs.insert(*key, *entry)),
-            Op::BackGone { key } => assert!(self.backs.remove(key).is_some()),
+            Op::Vip { vip, service } => drop(self.vips.insert(*vip, *service)),
+            Op::VipGone { vip } => assert!(self.vips.remove(vip).is_some()),
+            Op::Address { address } => assert!(self.addresses.insert(*address)),
+            Op::AddressGone { address } => assert!(self.addresses.remove(address)),
+            Op::Back { of, entry } => drop(self.backs.insert(*of, *entry)),
+            Op::BackGone { of } => assert!(self.backs.remove(of).is_some()),
             Op::Route { prefix, hop } => drop(self.routes.insert(*prefix, *hop)),
             Op::RouteGone { prefix } => assert!(self.routes.remove(prefix).is_some()),
             Op::Slots { .. } => unreachable!("stored one by one"),
@@ -135,9 +138,10 @@ impl Maps {
     }
 
     /// Services that packets find.
-    fn reachable(&self) -> impl Iterator<Item = (&VipKey, u16, &abi::Service)> {
-        let found = self.vips.iter().filter(|(_, id)| **id != abi::NO_SERVICE);
-        found.map(|(key, id)| (key, *id, self.services.get(id).expect("the service is there")))
+    fn reachable(&self) -> impl Iterator<Item = (&Vip, u16, &abi::Service)> {
+        self.vips
+            .iter()
+            .map(|(key, id)| (key, *id, self.services.get(id).expect("the service is there")))
     }
 
     fn table(&self, service: &abi::Service) -> &[u32] {
@@ -147,10 +151,10 @@ impl Maps {
 
     /// What holds for every packet at every moment.
     fn look(&mut self) {
-        for (key, number, service) in self.reachable() {
+        for (vip, number, service) in self.reachable() {
             assert_eq!(
-                (service.address[0], service.port, service.protocol),
-                (key.address, key.port, key.protocol)
+                (service.address, service.port, service.protocol),
+                (vip.address.into(), vip.port.to_be(), vip.protocol.number())
             );
             for id in self.table(service).iter().filter(|id| **id != NO_BACKEND) {
                 let backend = self
@@ -175,11 +179,11 @@ impl Maps {
         assert_eq!(u32::from(backend.mode), service.flags >> service_flags::MODE_SHIFT);
         assert_eq!(backend.protocol, service.protocol);
         if backend.mode == Mode::Nat as u8 {
-            let from = BackKey {
-                address: backend.address[0],
-                port: backend.port,
-                protocol: backend.protocol,
-                reserved: 0,
+            let address = backend.address.ip(backend.flags & backend_flags::IPV6 != 0);
+            let port = u16::from_be(backend.port);
+            let from = BackOf {
+                backend: BackendKey { address, port },
+                protocol: Protocol::from_number(backend.protocol).expect("one that a service has"),
             };
             let back = self.backs.get(&from);
             let back = back.unwrap_or_else(|| panic!("backend {id} has no way back, and a packet can go there"));
@@ -238,10 +242,10 @@ impl Maps {
                 assert_eq!(self.backends.get(&backend.id), Some(&backend.entry), "{vip}");
             }
             assert_eq!(self.services.get(&placed.id), Some(&service), "{vip}");
-            vips.insert(entry::vip_key(*vip), placed.id);
-            vips.insert(entry::marker(vip.address), abi::NO_SERVICE);
+            vips.insert(*vip, placed.id);
         }
         assert_eq!(self.vips, vips);
+        assert_eq!(self.addresses, vips.keys().map(|vip| vip.address).collect());
         assert_eq!(self.backs, image.backs);
         assert_eq!(self.routes, image.routes);
         assert_eq!(self.egress, image.egress);
@@ -256,7 +260,7 @@ impl Maps {
                 let first = usize::from(entry.source_first);
                 let has = &self.sources[first..first + usize::from(entry.source_count)];
                 let Some(hop) = backend.hop else { continue };
-                let wants = super::super::sources::of(wanted, hop);
+                let wants = super::super::sources::of(wanted, hop.source);
                 assert!(!has.is_empty(), "{vip}: no source");
                 assert!(
                     has.iter().all(|source| wants.contains(source)),

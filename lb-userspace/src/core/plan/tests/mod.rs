@@ -4,7 +4,7 @@ mod maps;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
@@ -36,34 +36,57 @@ enum Event {
     Sweep(u64),
 }
 
+/// Services 2 and 3 have an IPv6 address.
 fn vip(number: u8) -> Vip {
     Vip {
-        address: Ipv4Addr::new(192, 0, 2, 10 + number / 2),
+        address: address(number >= 2, 0),
         port: 80 + u16::from(number),
         protocol: if number == 3 { Protocol::Udp } else { Protocol::Tcp },
     }
 }
 
-fn hop(egress: u32) -> ResolvedHop {
+fn address(is_ipv6: bool, last: u8) -> IpAddr {
+    if is_ipv6 {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 1, last.into()).into()
+    } else {
+        Ipv4Addr::new(10, 0, 1, last).into()
+    }
+}
+
+fn wanted_with(sources: Vec<IpAddr>) -> Wanted {
+    Wanted {
+        vip: vip(0),
+        mode: Mode::Fullnat,
+        table_size: 7,
+        sources,
+        backends: Vec::new(),
+    }
+}
+
+fn hop(egress: u32, is_ipv6: bool) -> ResolvedHop {
     ResolvedHop {
         egress,
         source_mac: [2, 0, 0, 0, 0, egress as u8],
         destination_mac: [2, 0, 0, 0, 1, egress as u8],
-        source: Ipv4Addr::new(10, 0, 0, egress as u8),
+        source: address(is_ipv6, 100 + egress as u8),
         mtu: 1500,
     }
 }
 
-fn hops() -> impl Strategy<Value = Option<ResolvedHop>> {
-    prop_oneof![1 => Just(None), 6 => (1..3u32).prop_map(|egress| Some(hop(egress)))]
+fn hops(is_ipv6: bool) -> impl Strategy<Value = Option<ResolvedHop>> {
+    prop_oneof![1 => Just(None), 6 => (1..3u32).prop_map(move |egress| Some(hop(egress, is_ipv6)))]
 }
 
 /// Backends of a service on ports of its own, as in `nat` they have to be.
-fn backends(service: u8) -> impl Strategy<Value = Vec<WantedBackend>> {
+fn backends(service: u8, mode: Mode) -> impl Strategy<Value = Vec<WantedBackend>> {
     let backend = move |host: u8| {
-        (0..3u32, any::<bool>(), hops()).prop_map(move |(weight, alive, hop)| WantedBackend {
+        let is_ipv6 = match mode {
+            Mode::Nat | Mode::Fullnat => service >= 2,
+            Mode::L2 | Mode::Ipip => host % 2 == 1,
+        };
+        (0..3u32, any::<bool>(), hops(is_ipv6)).prop_map(move |(weight, alive, hop)| WantedBackend {
             key: BackendKey {
-                address: Ipv4Addr::new(10, 0, 1, host),
+                address: address(is_ipv6, 1 + host),
                 port: 8000 + u16::from(service),
             },
             // What is not alive takes nothing new.
@@ -76,8 +99,8 @@ fn backends(service: u8) -> impl Strategy<Value = Vec<WantedBackend>> {
         .prop_flat_map(move |hosts| hosts.into_iter().map(backend).collect::<Vec<_>>())
 }
 
-fn source_lists() -> impl Strategy<Value = Vec<Ipv4Addr>> {
-    let addresses: Vec<Ipv4Addr> = (1..4).map(|n| Ipv4Addr::new(10, 0, 0, n)).collect();
+fn source_lists() -> impl Strategy<Value = Vec<IpAddr>> {
+    let addresses: Vec<IpAddr> = (0..4).map(|n| address(n == 3, 200 + n)).collect();
     proptest::sample::subsequence(addresses, 0..=2).prop_shuffle()
 }
 
@@ -85,7 +108,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     let modes = prop_oneof![Just(Mode::Nat), Just(Mode::Fullnat), Just(Mode::L2), Just(Mode::Ipip)];
     let sizes = proptest::sample::select(&TABLE_SIZES[..]);
     (0..4u8, modes, sizes, source_lists()).prop_flat_map(|(number, mode, table_size, sources)| {
-        backends(number).prop_map(move |backends| Wanted {
+        backends(number, mode).prop_map(move |backends| Wanted {
             vip: vip(number),
             mode,
             table_size,
@@ -97,10 +120,14 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 
 fn routes_wanted() -> impl Strategy<Value = BTreeMap<RoutePrefix, RouteHop>> {
     let prefix = (0..3u8).prop_map(|n| RoutePrefix {
-        address: Ipv4Addr::new(10 * n, 0, 0, 0),
+        address: if n == 2 {
+            address(true, 0)
+        } else {
+            Ipv4Addr::new(10 * n, 0, 0, 0).into()
+        },
         length: 8 * n,
     });
-    let to = hops().prop_map(|hop| hop.map_or(RouteHop::AskKernel, RouteHop::Via));
+    let to = hops(false).prop_map(|hop| hop.map_or(RouteHop::AskKernel, RouteHop::Via));
     proptest::collection::btree_map(prefix, to, 0..3)
 }
 

@@ -1,14 +1,15 @@
 //! Numbers of source addresses.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::super::sources::{Row, row};
+use super::super::sources::{Row, of, row};
+use super::wanted_with;
 
-const A: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-const B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const C: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+const A: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const B: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+const C: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 3));
 
-type Addresses = &'static [Ipv4Addr];
+type Addresses = &'static [IpAddr];
 
 fn at(first: usize, count: usize, new: Addresses) -> Row {
     let new = new.to_vec();
@@ -31,5 +32,23 @@ fn an_address_keeps_its_number() {
     ];
     for (what, numbered, list, wanted) in rows {
         assert_eq!(row(numbered, list), wanted, "{what}");
+    }
+}
+
+#[test]
+fn a_backend_has_the_sources_of_its_family() {
+    let lists: [(Addresses, IpAddr, Addresses); 5] = [
+        (&[A, C], B, &[A]),
+        (&[A, B], C, &[C]),
+        (&[C], A, &[A]),
+        (&[], C, &[C]),
+        (&[], IpAddr::V6(Ipv6Addr::UNSPECIFIED), &[]),
+    ];
+    for (sources, of_hop, wanted) in lists {
+        assert_eq!(
+            of(&wanted_with(sources.to_vec()), of_hop),
+            wanted,
+            "{sources:?} {of_hop}"
+        );
     }
 }

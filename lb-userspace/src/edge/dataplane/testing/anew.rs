@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use lb_common::maps;
 
@@ -31,11 +31,10 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
     let tables = &mut dataplane.tables;
     let emptied = match name {
         maps::BACKS => empty_hash(&mut tables.backs),
+        maps::BACKS6 => empty_hash(&mut tables.backs6),
         maps::SOURCES => empty_hash(&mut tables.sources),
-        maps::ROUTES => {
-            let keys: Result<Vec<_>, MapError> = tables.routes.keys().collect();
-            keys.and_then(|keys| keys.iter().try_for_each(|key| tables.routes.remove(key)))
-        }
+        maps::ROUTES => empty_trie(&mut tables.routes),
+        maps::ROUTES6 => empty_trie(&mut tables.routes6),
         maps::EGRESS => {
             let indices = tables.egress.indices();
             indices.and_then(|indices| indices.into_iter().try_for_each(|index| tables.egress.remove(index)))
@@ -55,8 +54,8 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
         | maps::ROLES
         | maps::CLOCK
         | maps::TRACE => return empty_mapped(dataplane, name),
-        // What the program was loaded with stays.
-        maps::META => Ok(()),
+        // What the program was loaded with stays; so does what is written before it is read.
+        maps::META | maps::CLIENTS6 | maps::FOUND => Ok(()),
         _ => {
             return Err(DataplaneError::Object(format!(
                 "map {name}: nobody knows how to empty it"
@@ -68,6 +67,11 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
 
 fn empty_hash<K: aya::Pod, V: aya::Pod>(map: &mut HashMap<MapData, K, V>) -> Result<(), MapError> {
     let keys: Vec<K> = map.keys().collect::<Result<_, _>>()?;
+    keys.iter().try_for_each(|key| map.remove(key))
+}
+
+fn empty_trie<K: aya::Pod, V: aya::Pod>(map: &mut LpmTrie<MapData, K, V>) -> Result<(), MapError> {
+    let keys: Vec<_> = map.keys().collect::<Result<_, _>>()?;
     keys.iter().try_for_each(|key| map.remove(key))
 }
 

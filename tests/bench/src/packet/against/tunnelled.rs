@@ -1,6 +1,6 @@
 //! One packet as the other balancer sent it.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lb_common::abi::protocol;
@@ -92,7 +92,7 @@ fn check_same(packet: &[u8], came: &[u8]) -> Result<()> {
         Transport::Tcp(header) => header.source_port,
         Transport::Udp { ports, .. } => ports.0,
     };
-    let client = SocketAddrV4::new(packet.ip.source.into(), port);
+    let client = SocketAddr::new(packet.source(), port);
     ensure!(packet.bytes() == came.from(client).bytes(), "was changed");
     Ok(())
 }

@@ -1,0 +1,154 @@
+//! Step 4: the packet as the next hop is to see it.
+//!
+//! # Layout
+//!
+//! - here: by mode, and new addresses and ports
+//! - `v4`, `v6`: what that is in each family's header
+//! - `tunnel`: outer headers
+
+mod tunnel;
+mod v4;
+mod v6;
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::{
+    abi::{Mode, protocol},
+    checksum::{change16, update},
+    reason::Reason,
+};
+
+use crate::{
+    exit::{Step, exit},
+    family::Family,
+    packet::Window,
+    parse::{Header, Packet},
+    select::{Source, Target},
+    wire::{Ethernet, Ports, Tcp, Udp},
+};
+
+/// New addresses and ports, as in the packet.
+#[derive(Clone, Copy)]
+pub struct Ends<F: Family> {
+    pub source: F::Address,
+    pub destination: F::Address,
+    pub source_port: u16,
+    pub destination_port: u16,
+}
+
+/// A family's header, as this step writes it.
+pub trait Rewrite: Header {
+    /// One hop less to go.
+    fn decrement_hops(window: &Window) -> Step<()>;
+
+    /// New addresses, which change an inverted checksum by `change`; `forwarded`: and one hop less to go.
+    fn readdress(window: &Window, ends: &Ends<Self>, change: u32, forwarded: bool) -> Step<()>;
+}
+
+/// Towards a backend, by its mode.
+#[inline(always)]
+pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
+    ctx: &XdpContext,
+    window: &Window,
+    packet: &Packet<F>,
+    target: &Target<F>,
+) -> Step<()> {
+    let backend = target.backend;
+    let Some(mode) = Mode::from_u8(backend.mode) else {
+        return exit(Reason::Internal);
+    };
+    if packet.total_length > backend.largest as u32 {
+        return exit(Reason::TooBig);
+    }
+    match mode {
+        Mode::Ipip => {
+            F::decrement_hops(window)?;
+            tunnel::encapsulate(ctx, packet, backend)
+        }
+        Mode::L2 => {
+            F::decrement_hops(window)?;
+            ethernet(window, &backend.ethernet)
+        }
+        Mode::Nat => {
+            let own = Source {
+                address: packet.source,
+                port: packet.source_port,
+            };
+            translate(window, packet, ends(target, own), true)?;
+            ethernet(window, &backend.ethernet)
+        }
+        Mode::Fullnat if FLOW_TABLE => {
+            translate(window, packet, ends(target, target.source), true)?;
+            ethernet(window, &backend.ethernet)
+        }
+        // The daemon configures no such service then.
+        Mode::Fullnat => exit(Reason::Internal),
+    }
+}
+
+#[inline(always)]
+fn ends<F: Family>(target: &Target<F>, source: Source<F>) -> Ends<F> {
+    Ends {
+        source: source.address,
+        destination: F::of(&target.backend.address),
+        source_port: source.port,
+        destination_port: target.backend.port,
+    }
+}
+
+/// Writes both MACs, word by word: copied as an array they would become a call of `memmove`.
+#[inline(always)]
+pub fn ethernet(window: &Window, macs: &[u32; 3]) -> Step<()> {
+    let Some(ethernet) = window.at::<Ethernet>(0) else {
+        return exit(Reason::Internal);
+    };
+    let (first, second, third) = (macs[0], macs[1], macs[2]);
+    // SAFETY: checked to lie in the frame; only this run has the frame.
+    unsafe {
+        (*ethernet).macs[0] = first;
+        (*ethernet).macs[1] = second;
+        (*ethernet).macs[2] = third;
+    }
+    Ok(())
+}
+
+/// Gives a packet new addresses and ports, checksums by RFC 1624; `forwarded`: and one hop less to go.
+#[inline(always)]
+pub fn translate<F: Rewrite>(window: &Window, packet: &Packet<F>, ends: Ends<F>, forwarded: bool) -> Step<()> {
+    let Some(ports) = window.at::<Ports>(packet.l4()) else {
+        return exit(Reason::Internal);
+    };
+    let addresses = F::change(packet.source, ends.source) + F::change(packet.destination, ends.destination);
+    let all = addresses
+        + change16(packet.source_port, ends.source_port)
+        + change16(packet.destination_port, ends.destination_port);
+    F::readdress(window, &ends, addresses, forwarded)?;
+    // SAFETY: checked to lie in the frame; only this run has the frame.
+    let ports = unsafe { &mut *ports };
+    ports.source = ends.source_port;
+    ports.destination = ends.destination_port;
+    transport_checksum(window, packet, all)
+}
+
+#[inline(always)]
+fn transport_checksum<F: Header>(window: &Window, packet: &Packet<F>, change: u32) -> Step<()> {
+    if packet.protocol == protocol::TCP {
+        let Some(tcp) = window.at::<Tcp>(packet.l4()) else {
+            return exit(Reason::ShortHeader);
+        };
+        // SAFETY: checked to lie in the frame; only this run has the frame.
+        let checksum = unsafe { &mut (*tcp).checksum };
+        *checksum = update(*checksum, change);
+    } else {
+        let Some(udp) = window.at::<Udp>(packet.l4()) else {
+            return exit(Reason::ShortHeader);
+        };
+        // SAFETY: checked to lie in the frame; only this run has the frame.
+        let checksum = unsafe { &mut (*udp).checksum };
+        // 0 says that there is none, and what would become 0 is sent as its equal, ffff (RFC 768).
+        if *checksum != 0 {
+            let new = update(*checksum, change);
+            *checksum = if new == 0 { 0xffff } else { new };
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! IPv4: a header with a checksum of its own.
+
+use lb_common::{
+    checksum::{TTL_ONE_LESS, decremented_ttl, update},
+    reason::Reason,
+};
+
+use super::{Ends, Rewrite};
+use crate::{
+    exit::{Step, exit},
+    family::V4,
+    packet::Window,
+    parse::L3,
+    wire::Ipv4,
+};
+
+impl Rewrite for V4 {
+    #[inline(always)]
+    fn decrement_hops(window: &Window) -> Step<()> {
+        let Some(ip) = window.at::<Ipv4>(L3) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: checked to lie in the frame; only this run has the frame. Both fields that lie between are the word's.
+        unsafe {
+            let word = (&raw mut (*ip).ttl).cast::<u32>();
+            *word = decremented_ttl(*word);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn readdress(window: &Window, ends: &Ends<V4>, change: u32, forwarded: bool) -> Step<()> {
+        let Some(ip) = window.at::<Ipv4>(L3) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: checked to lie in the frame; only this run has the frame.
+        let ip = unsafe { &mut *ip };
+        ip.source = ends.source;
+        ip.destination = ends.destination;
+        let hop = if forwarded {
+            ip.ttl = ip.ttl.wrapping_sub(1);
+            TTL_ONE_LESS
+        } else {
+            0
+        };
+        ip.checksum = update(ip.checksum, change + hop);
+        Ok(())
+    }
+}

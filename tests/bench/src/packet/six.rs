@@ -1,0 +1,120 @@
+//! IPv6, and either family in the other: services of a mode each, and clients' packets to them.
+
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use lb_tests::packet::places::BACKEND_HOP;
+use lb_userspace::core::image::BackendKey;
+use lb_userspace::core::model::{Mode, Protocol, Vip};
+use lb_userspace::core::observed::ResolvedHop;
+use lb_userspace::core::plan::{Wanted, WantedBackend};
+
+use super::world::{self, BACKENDS, Kind, TABLE_SIZE};
+use crate::bpf::feed::{Flows, Traffic};
+
+/// Source addresses of `fullnat` for as many flows as are measured.
+pub const SOURCES: u16 = 2;
+
+/// A service over TCP that IPv6 has a part in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub mode: Mode,
+    /// Of its scenario, behind the mode's.
+    pub name: &'static str,
+    /// Whether clients come over IPv6.
+    service: bool,
+    /// Whether backends have IPv6 addresses.
+    backends: bool,
+}
+
+const fn service(mode: Mode, name: &'static str, service: bool, backends: bool) -> Service {
+    Service {
+        mode,
+        name,
+        service,
+        backends,
+    }
+}
+
+pub const SERVICES: [Service; 6] = [
+    service(Mode::Ipip, "ipv6", true, true),
+    service(Mode::Ipip, "ipv6-in-ipv4", true, false),
+    service(Mode::Ipip, "ipv4-in-ipv6", false, true),
+    service(Mode::L2, "ipv6", true, true),
+    service(Mode::Nat, "ipv6", true, true),
+    service(Mode::Fullnat, "ipv6", true, true),
+];
+
+const fn address(kind: u16, number: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0, kind, 0, 0, 0, number)
+}
+
+impl Service {
+    fn number(self) -> u16 {
+        let place = SERVICES.iter().position(|other| *other == self);
+        place.map_or(0, |place| place as u16 + 1)
+    }
+
+    fn door(self) -> SocketAddr {
+        let port = world::SERVICE_PORT;
+        if self.service {
+            SocketAddr::new(address(1, self.number()).into(), port)
+        } else {
+            SocketAddr::new([198, 51, 100, self.number() as u8].into(), port)
+        }
+    }
+
+    /// Whether clients come over IPv6.
+    pub fn is_ipv6(self) -> bool {
+        self.service
+    }
+
+    pub fn vip(self) -> Vip {
+        Vip {
+            address: self.door().ip(),
+            port: self.door().port(),
+            protocol: Protocol::Tcp,
+        }
+    }
+
+    fn backend(self, number: u16) -> WantedBackend {
+        let v4 = world::backend(self.mode, number);
+        if !self.backends {
+            return v4;
+        }
+        WantedBackend {
+            key: BackendKey {
+                address: address(0x100 + self.number(), number + 1).into(),
+                port: v4.key.port,
+            },
+            hop: Some(ResolvedHop {
+                source: address(2, 1).into(),
+                ..BACKEND_HOP
+            }),
+            ..v4
+        }
+    }
+
+    pub fn wanted(self) -> Wanted {
+        let own = (1..=SOURCES).map(|number| address(2, number).into());
+        Wanted {
+            vip: self.vip(),
+            mode: self.mode,
+            table_size: TABLE_SIZE,
+            sources: std::iter::once(world::TUNNEL_SOURCE.into()).chain(own).collect(),
+            backends: (0..BACKENDS).map(|number| self.backend(number)).collect(),
+        }
+    }
+
+    /// Packets of clients.
+    pub fn traffic(self, kind: Kind, flows: Flows) -> Traffic {
+        let client = if self.service {
+            SocketAddrV6::new(address(3, 0), world::FIRST_PORT, 0, 0).into()
+        } else {
+            SocketAddr::from(world::client())
+        };
+        Traffic {
+            frame: kind.frame(client, self.door()),
+            flows,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! IP headers of frames.
+
+use std::net::IpAddr;
+
+use etherparse::{EtherType, IpNumber, Ipv4Header, Ipv6Header};
+
+/// An IP header.
+#[derive(Clone, Debug)]
+pub enum Ip {
+    V4(Ipv4Header),
+    V6(Ipv6Header),
+}
+
+impl Ip {
+    /// A header of the family that both addresses have, never to be fragmented.
+    pub fn between(source: IpAddr, destination: IpAddr, ttl: u8, protocol: IpNumber) -> Self {
+        match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Self::V4(Ipv4Header {
+                source: source.octets(),
+                destination: destination.octets(),
+                dont_fragment: true,
+                time_to_live: ttl,
+                protocol,
+                ..Ipv4Header::default()
+            }),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Self::V6(Ipv6Header {
+                source: source.octets(),
+                destination: destination.octets(),
+                hop_limit: ttl,
+                next_header: protocol,
+                ..Ipv6Header::default()
+            }),
+            _ => panic!("{source} and {destination} are of different families"),
+        }
+    }
+
+    pub fn ether_type(&self) -> EtherType {
+        match self {
+            Self::V4(_) => EtherType::IPV4,
+            Self::V6(_) => EtherType::IPV6,
+        }
+    }
+
+    /// The header's bytes, with its length and checksum.
+    pub fn sealed(self, payload: usize) -> Vec<u8> {
+        match self {
+            Self::V4(mut ip) => {
+                ip.set_payload_len(payload).expect("short enough");
+                ip.header_checksum = ip.calc_header_checksum();
+                ip.to_bytes().to_vec()
+            }
+            Self::V6(mut ip) => {
+                ip.set_payload_length(payload).expect("short enough");
+                ip.to_bytes().to_vec()
+            }
+        }
+    }
+}
