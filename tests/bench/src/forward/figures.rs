@@ -154,8 +154,8 @@ fn method(results: &Results, extents: &Extents) -> Vec<String> {
          are counted and end: in the driver for XDP, as early as the stack can for Linux, which keeps Linux from making frames of its \
          packets again. Everything has a veth of its own that is like all others. Sizes are those of Ethernet frames, the check \
          sequence counted. {packets} packets a sample, half as many for Linux, some more before that to warm up; {} rounds in which \
-         everything is measured once, in turn. Ratios are medians of the ratios of each round.",
-        extents.rounds
+         everything is measured once, in turn, and {} times in all that everything is built anew. Ratios are medians of the ratios of each round.",
+        extents.rounds, extents.worlds
     );
     let one_core = format!(
         "One core does everything, from making a packet to its end: what a packet takes is all that happens to it. One packet of each \

@@ -77,7 +77,10 @@ struct Extents {
     flows: Vec<u32>,
     /// Bytes of a frame, the check sequence counted; the first one at all numbers of flows, the others at one.
     bytes: Vec<u32>,
+    /// Of all worlds together.
     rounds: usize,
+    /// How often everything is built anew: in which memory tables come to lie is chance, and weighs as much as a few instructions.
+    worlds: usize,
     /// Packets of a sample.
     packets: u32,
     /// Packets before a sample, so that what a flow touches is as warm as it gets.
@@ -110,7 +113,8 @@ impl Extents {
                 arguments.flows.clone()
             },
             bytes: extent.choose(vec![64], vec![64, 1500], vec![64, 512, 1500]),
-            rounds: arguments.rounds.unwrap_or(extent.choose(1, 10, 40)).max(1),
+            rounds: arguments.rounds.unwrap_or(extent.choose(1, 12, 96)).max(1),
+            worlds: extent.choose(1, 2, 4),
             packets: extent.choose(2_000, 100_000, 100_000),
             warm_up: extent.choose(1_000, 50_000, 50_000),
             other_rounds: extent.choose(1, 3, 7),
@@ -169,6 +173,14 @@ impl Measured {
         self.late += sample.late;
     }
 
+    fn join(&mut self, other: Self) {
+        self.rate.extend(other.rate);
+        self.time.extend(other.time);
+        self.sent += other.sent;
+        self.arrived += other.arrived;
+        self.late += other.late;
+    }
+
     /// Share that did not arrive.
     fn lost(&self) -> f64 {
         1.0 - self.arrived as f64 / self.sent as f64
@@ -184,6 +196,27 @@ struct Results {
     two_cores: Result<Vec<Measured>, String>,
 }
 
+impl Results {
+    /// Takes in what was measured of the same in another world; what another generator sends is only measured once.
+    fn add(&mut self, other: Self) {
+        join(&mut self.one_core, other.one_core);
+        match (&mut self.two_cores, other.two_cores) {
+            (Ok(own), Ok(other)) => join(own, other),
+            (own, Err(why)) => *own = Err(why),
+            (Err(_), Ok(_)) => {}
+        }
+    }
+}
+
+/// Joins what was measured of each load.
+fn join(all: &mut [Measured], more: Vec<Measured>) {
+    for more in more {
+        if let Some(one) = all.iter_mut().find(|one| one.load == more.load) {
+            one.join(more);
+        }
+    }
+}
+
 /// Measures.
 ///
 /// # Errors
@@ -193,18 +226,25 @@ pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
     ensure!(lb_lab::is_root(), "network namespaces need root");
     interrupt::catch()?;
     let extents = Extents::of(extent, arguments);
-    let mut world = World::new(extents.most_flows()).context("building the hosts")?;
-    let measured = std::thread::scope(|scope| scope.spawn(|| measure(&mut world, &extents)).join());
-    let measured = measured.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    if interrupt::caught().is_some() {
-        // What takes it all down has to wait for some of it.
-        interrupt::heed_no_more();
+    let mut results: Option<Results> = None;
+    let mut skipped = Vec::new();
+    for _ in 0..extents.worlds {
+        let mut world = World::new(extents.most_flows()).context("building the hosts")?;
+        let measured = std::thread::scope(|scope| scope.spawn(|| measure(&mut world, &extents)).join());
+        let measured = measured.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if interrupt::caught().is_some() {
+            // What takes it all down has to wait for some of it.
+            interrupt::heed_no_more();
+        }
+        let measured = measured?;
+        match &mut results {
+            Some(results) => results.add(measured),
+            None => results = Some(measured),
+        }
+        skipped = std::mem::take(&mut world.skipped);
     }
-    Ok(figures::section(
-        &measured?,
-        &extents,
-        std::mem::take(&mut world.skipped),
-    ))
+    let results = results.context("nothing was measured")?;
+    Ok(figures::section(&results, &extents, skipped))
 }
 
 /// Measures all there is, from a CPU of its own.
@@ -213,7 +253,8 @@ fn measure(world: &mut World, extents: &Extents) -> Result<Results> {
     pin(own)?;
     prepare(world, extents)?;
     let subjects: Vec<Subject> = world.subjects().collect();
-    let one_core = rounds(loads(&subjects, extents), extents.rounds, |load| {
+    let count = extents.rounds.div_ceil(extents.worlds);
+    let one_core = rounds(loads(&subjects, extents), count, |load| {
         world.send(load, false, extents.count(load))
     })?;
     let trafficgen = trafficgen::measure(
@@ -225,7 +266,7 @@ fn measure(world: &mut World, extents: &Extents) -> Result<Results> {
     let two_cores = match own.checked_sub(1) {
         None => Err("this machine has one CPU".to_owned()),
         Some(other) => match two_cores::move_to(other, world.balancers()) {
-            Ok(()) => Ok(rounds(crossing(&subjects, extents), extents.rounds, |load| {
+            Ok(()) => Ok(rounds(crossing(&subjects, extents), count, |load| {
                 world.send_across(load, extents.count(load))
             })?),
             Err(error) => Err(format!("{error:#}")),
