@@ -44,7 +44,7 @@ pub const SERVICE_PAST: &str = "SERVICE_PAST";
 pub const BACKEND_STATS: &str = "BACKEND_STATS";
 /// [`crate::reason::Reason`] → packets, per CPU.
 pub const REASONS: &str = "REASONS";
-/// What a chain of extension headers led to, while a packet is looked at; array of one `u32`, per CPU.
+/// How far a chain of extension headers is known, while a packet is looked at; array of one `u32`, per CPU.
 pub const FOUND: &str = "FOUND";
 /// [`crate::abi::Meta`], array of one.
 pub const META: &str = "META";

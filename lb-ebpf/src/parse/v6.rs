@@ -89,116 +89,125 @@ fn unknown(number: u8, ip: &Ipv6) -> u8 {
     number.wrapping_add(six).wrapping_sub(0x60)
 }
 
-/// Where a chain of extension headers ends.
-struct End {
+/// How far a chain of extension headers is known.
+#[derive(Clone, Copy)]
+struct Chain {
     /// One of [`end`].
-    kind: u8,
-    protocol: u8,
+    end: u8,
+    /// Number of the header that comes next.
+    next: u8,
     /// Bytes of all headers before it.
-    header_length: u8,
+    length: u8,
     first_fragment: u8,
 }
 
-/// Kinds of [`End`].
+/// Where a [`Chain`] ends.
 mod end {
-    /// TCP or UDP.
-    pub const UPPER: u8 = 0;
-    /// Neither.
-    pub const OTHER: u8 = 1;
+    /// Not yet.
+    pub const NONE: u8 = 0;
+    /// At TCP or UDP.
+    pub const UPPER: u8 = 1;
+    /// At something else.
+    pub const OTHER: u8 = 2;
     /// The frame ends first.
-    pub const SHORT: u8 = 2;
-    /// A later fragment, in which nothing more can be read.
-    pub const FRAGMENT: u8 = 3;
+    pub const SHORT: u8 = 3;
+    /// At a later fragment, in which nothing more can be read.
+    pub const FRAGMENT: u8 = 4;
     /// It is not followed any further.
-    pub const TOO_FAR: u8 = 4;
+    pub const TOO_FAR: u8 = 5;
+}
+
+/// The same by way of a map's memory, of whose content the verifier knows nothing: it would otherwise look at what comes next anew
+/// for each chain that leads there.
+#[inline(always)]
+fn forgotten(word: *mut u32, chain: Chain) -> Chain {
+    let bytes = [chain.end, chain.next, chain.length, chain.first_fragment];
+    // SAFETY: this CPU's word; a run is not interrupted by another one on its CPU.
+    let [end, next, length, first_fragment] = unsafe {
+        word.write_volatile(u32::from_ne_bytes(bytes));
+        word.read_volatile().to_ne_bytes()
+    };
+    Chain {
+        end,
+        next,
+        length,
+        first_fragment,
+    }
 }
 
 /// Follows extension headers to TCP or UDP.
 #[inline(always)]
 fn follow(window: &Window, destination: [u64; 2], next: u8) -> Step<Upper> {
     cold_path();
-    let found = walk(window, next);
-    // By way of a map's memory, of whose content the verifier knows nothing: it would otherwise look at the rest of the program
-    // anew for each chain that leads there.
     let Some(word) = FOUND.get_ptr_mut(0) else {
         return exit(Reason::Internal);
     };
-    let bytes = [found.kind, found.protocol, found.header_length, found.first_fragment];
-    // SAFETY: this CPU's word; a run is not interrupted by another one on its CPU.
-    let [kind, protocol, header_length, first_fragment] = unsafe {
-        word.write_volatile(u32::from_ne_bytes(bytes));
-        word.read_volatile().to_ne_bytes()
+    let mut found = Chain {
+        end: end::NONE,
+        next,
+        length: wire::IPV6_BYTES as u8,
+        first_fragment: 0,
     };
-    match kind {
+    // Once more, to see what the last one leads to.
+    for _ in 0..=EXTENSIONS {
+        if found.end == end::NONE {
+            found = forgotten(word, step(window, found));
+        }
+    }
+    match found.end {
         end::UPPER => Ok(Upper {
-            protocol,
-            header_length,
-            first_fragment: FirstFragment(first_fragment != 0),
+            protocol: found.next,
+            header_length: found.length,
+            first_fragment: FirstFragment(found.first_fragment != 0),
         }),
         end::SHORT => unreadable::<V6, _>(destination, Reason::ShortHeader, Reason::OtherMalformed),
         end::FRAGMENT => unreadable::<V6, _>(destination, Reason::Fragment, Reason::OtherFragment),
-        end::TOO_FAR => unreadable::<V6, _>(destination, Reason::ExtensionHeaders, Reason::NoService),
-        _ => exit(Reason::NotTcpUdp),
+        end::OTHER => exit(Reason::NotTcpUdp),
+        _ => unreadable::<V6, _>(destination, Reason::ExtensionHeaders, Reason::NoService),
     }
 }
 
-/// Where the chain that begins with `next` ends.
+/// One header further.
 #[inline(always)]
-fn walk(window: &Window, mut next: u8) -> End {
-    let mut header_length = wire::IPV6_BYTES as u8;
-    let mut first_fragment = 0;
-    let mut kind = end::TOO_FAR;
-    // Once more, to see what the last one leads to.
-    for _ in 0..=EXTENSIONS {
-        let offset = L3 + header_length as usize;
-        let bytes = match next {
-            protocol::TCP | protocol::UDP => {
-                kind = end::UPPER;
-                break;
+fn step(window: &Window, chain: Chain) -> Chain {
+    let ended = |end| Chain { end, ..chain };
+    let offset = L3 + chain.length as usize;
+    let mut first_fragment = chain.first_fragment;
+    let (next, bytes) = match chain.next {
+        protocol::TCP | protocol::UDP => return ended(end::UPPER),
+        next_header::FRAGMENT => {
+            let Some(fragment) = window.at::<FragmentHeader>(offset) else {
+                return ended(end::SHORT);
+            };
+            // SAFETY: checked to lie in the frame.
+            let fragment = unsafe { &*fragment };
+            if fragment.offset & wire::FRAGMENT6_OFFSET != 0 {
+                return ended(end::FRAGMENT);
             }
-            next_header::FRAGMENT => {
-                let Some(fragment) = window.at::<FragmentHeader>(offset) else {
-                    kind = end::SHORT;
-                    break;
-                };
-                // SAFETY: checked to lie in the frame.
-                let fragment = unsafe { &*fragment };
-                if fragment.offset & wire::FRAGMENT6_OFFSET != 0 {
-                    kind = end::FRAGMENT;
-                    break;
-                }
-                first_fragment = (fragment.offset & wire::MORE_FRAGMENTS6 != 0) as u8;
-                next = fragment.next_header;
-                wire::FRAGMENT_HEADER_BYTES as u32
-            }
-            next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION => {
-                let Some(extension) = window.at::<Extension>(offset) else {
-                    kind = end::SHORT;
-                    break;
-                };
-                // SAFETY: checked to lie in the frame.
-                let extension = unsafe { &*extension };
-                if next == next_header::ROUTING && extension.segments_left != 0 {
-                    break;
-                }
-                next = extension.next_header;
-                (extension.length as u32 + 1) * 8
-            }
-            _ => {
-                kind = end::OTHER;
-                break;
-            }
-        };
-        let length = header_length as u32 + bytes;
-        if length > u8::MAX as u32 {
-            break;
+            first_fragment = (fragment.offset & wire::MORE_FRAGMENTS6 != 0) as u8;
+            (fragment.next_header, wire::FRAGMENT_HEADER_BYTES as u32)
         }
-        header_length = length as u8;
+        next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION => {
+            let Some(extension) = window.at::<Extension>(offset) else {
+                return ended(end::SHORT);
+            };
+            // SAFETY: checked to lie in the frame.
+            let extension = unsafe { &*extension };
+            if chain.next == next_header::ROUTING && extension.segments_left != 0 {
+                return ended(end::TOO_FAR);
+            }
+            (extension.next_header, (extension.length as u32 + 1) * 8)
+        }
+        _ => return ended(end::OTHER),
+    };
+    let length = chain.length as u32 + bytes;
+    if length > u8::MAX as u32 {
+        return ended(end::TOO_FAR);
     }
-    End {
-        kind,
-        protocol: next,
-        header_length,
+    Chain {
+        end: end::NONE,
+        next,
+        length: length as u8,
         first_fragment,
     }
 }
