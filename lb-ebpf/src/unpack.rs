@@ -129,6 +129,7 @@ fn outer_v6(window: &Window) -> Option<Outer> {
     })
 }
 
+#[inline(always)]
 fn is_ip(protocol: u8) -> bool {
     protocol == encap::PROTOCOL_IPV4 || protocol == encap::PROTOCOL_IPV6
 }

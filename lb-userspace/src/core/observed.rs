@@ -1,6 +1,6 @@
 //! What health checks and netlink say, as values. The edge makes them, the model's owner reads them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,15 @@ pub struct ResolvedHop {
     pub source: IpAddr,
     /// Of the egress interface, in bytes.
     pub mtu: u16,
+}
+
+/// No address, of this family: a [`ResolvedHop::source`] where the host has none to send from.
+pub fn unspecified(is_ipv6: bool) -> IpAddr {
+    if is_ipv6 {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    }
 }
 
 /// The state of a [`HopTarget`]; the error says what is missing and what to do.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -15,7 +15,7 @@ use crate::core::config::{self, Format};
 use crate::core::edit::{self, Document, Edit};
 use crate::core::image::{BackendKey, Image};
 use crate::core::model::{Mode, Model, SetBy, Vip, mode_name};
-use crate::core::observed::{Health, HopState, ResolvedHop, RouteHop, RoutePrefix};
+use crate::core::observed::{Health, HopState, ResolvedHop, RouteHop, RoutePrefix, unspecified};
 use crate::core::plan::{self, Wanted, WantedBackend};
 use crate::core::pool::{self, Observation};
 use crate::edge::dataplane::run::{INGRESS, Outcome, Runner, Verdict, slot_state_name};
@@ -101,11 +101,11 @@ impl World {
             loaded.dataplane.apply(&ops)?;
         }
         let everywhere = |address: IpAddr| (RoutePrefix { address, length: 0 }, RouteHop::Via(hop(address)));
-        let routes = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()].map(everywhere);
+        let routes = [false, true].map(|is_ipv6| everywhere(unspecified(is_ipv6)));
         let ops = plan::routes(&mut loaded.image, &BTreeMap::from(routes));
         loaded.dataplane.apply(&ops)?;
         // Whose next hop it is does not matter to who takes packets.
-        let hop_state: HopState = Ok(hop(Ipv4Addr::UNSPECIFIED.into()));
+        let hop_state: HopState = Ok(hop(unspecified(false)));
         for service in &model.services {
             let seen: Vec<Observation> = service
                 .backends
@@ -173,17 +173,12 @@ impl World {
 
     /// The one next hop of this world, for packets of this family.
     fn hop(&self, sources: &[IpAddr], is_ipv6: bool) -> ResolvedHop {
-        let unspecified = if is_ipv6 {
-            Ipv6Addr::UNSPECIFIED.into()
-        } else {
-            Ipv4Addr::UNSPECIFIED.into()
-        };
         let own = sources.iter().copied().find(|source| source.is_ipv6() == is_ipv6);
         ResolvedHop {
             egress: INGRESS,
             source_mac: self.source_mac,
             destination_mac: self.destination_mac,
-            source: own.unwrap_or(unspecified),
+            source: own.unwrap_or(unspecified(is_ipv6)),
             mtu: MTU,
         }
     }

@@ -1,6 +1,6 @@
 //! What is wanted, as the structs that lie in the maps.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use lb_common::abi::{self, Address, backend_flags, service_flags};
 use lb_common::encap;
@@ -8,6 +8,7 @@ use lb_common::encap;
 use super::{Wanted, WantedBackend};
 use crate::core::image::Placed;
 use crate::core::model::{Mode, Vip};
+use crate::core::observed::unspecified;
 
 /// Both MACs as in [`abi::Backend::ethernet`].
 pub fn ethernet(destination: [u8; 6], source: [u8; 6]) -> [u32; 3] {
@@ -87,9 +88,6 @@ fn outer_source(wanted: &Wanted, backend: IpAddr, of_hop: Option<IpAddr>) -> Add
         .sources
         .iter()
         .find(|source| source.is_ipv6() == backend.is_ipv6());
-    let unspecified = match backend {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    of_node.copied().or(of_hop).unwrap_or(unspecified).into()
+    let none = unspecified(backend.is_ipv6());
+    of_node.copied().or(of_hop).unwrap_or(none).into()
 }

@@ -8,7 +8,8 @@ use aya::maps::{Array, Map, MapData};
 use lb_common::abi::{self, ABI_VERSION, Address, Meta, PORTS_PER_SOURCE, service_flags};
 use lb_common::maps;
 
-use super::tables::{self, Tables};
+use super::keys::vip_key;
+use super::tables::Tables;
 use super::{DataplaneError, bpffs, object};
 use crate::core::image::{BackOf, BackendKey, Image, Placed, PlacedBackend, Rested};
 use crate::core::model::{Limits, Mode, Protocol, Vip};
@@ -156,7 +157,7 @@ fn placed(
         port: u16::from_be(service.port),
         protocol,
     };
-    if tables::vip_key(vip.address, vip.port, service.protocol) != key {
+    if vip_key(vip.address, vip.port, service.protocol) != key {
         // The key's own service is another one: nobody finds this one by it.
         return Ok(None);
     }

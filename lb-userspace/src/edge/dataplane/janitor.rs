@@ -167,10 +167,10 @@ impl Janitor {
                     continue;
                 }
                 match self.judge(view, index, key, now, timeouts) {
-                    Judgement::Lives(backend) => {
+                    Judgement::Lives { backend, service } => {
                         report.flows += 1;
                         *report.by_backend.entry(backend).or_default() += 1;
-                        report.named.services.insert(view.backend(backend).service);
+                        report.named.services.insert(service);
                         report.named.backends.insert(backend);
                     }
                     Judgement::Suspect => {
@@ -235,7 +235,10 @@ impl Janitor {
         {
             return Judgement::Over(Some((bucket, place)));
         }
-        Judgement::Lives(forward.backend())
+        Judgement::Lives {
+            backend: forward.backend(),
+            service: backend.service,
+        }
     }
 
     /// Repairs what a daemon that was killed half way left behind: entries that were never finished, and ports that are neither
@@ -346,8 +349,11 @@ pub fn spawn(
 }
 
 enum Judgement {
-    /// It goes on, with this backend.
-    Lives(u32),
+    /// It goes on, with this backend of this service.
+    Lives {
+        backend: u32,
+        service: u16,
+    },
     /// Looks like a leftover; the next sweep tells.
     Suspect,
     Over(Option<(u32, u32)>),

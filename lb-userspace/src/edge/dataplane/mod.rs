@@ -8,6 +8,7 @@
 //! - `grace`: waiting for the programs that run at this moment
 //! - `egress`: the interfaces that packets are sent through
 //! - `syscall`: what aya has no words for
+//! - `keys`: keys of the maps
 //! - `tables`: the maps, typed, and the writing of a plan into them
 //! - `vips`: the table of what clients connect to
 //! - `adopt`: the account of maps that are there already
@@ -24,6 +25,7 @@ mod egress;
 mod error;
 mod grace;
 mod kernel;
+mod keys;
 mod links;
 mod mapped;
 mod object;

@@ -7,7 +7,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use lb_common::abi::{
     Address, Back, BackKey, BackKey6, Backend, Counters, Hop, NO_BACKEND, NO_SERVICE, PORTS_PER_SOURCE, Past,
-    PortQueue, Service, Slot, VipKey,
+    PortQueue, Service, Slot,
     role::{self, RoleLine},
     vip_buckets,
 };
@@ -15,6 +15,7 @@ use lb_common::maps;
 
 use super::DataplaneError;
 use super::egress::Egress;
+use super::keys::{back_key, back_key6, vip_key};
 use super::mapped::Mapped;
 use super::vips::VipTable;
 use crate::core::image::BackOf;
@@ -142,11 +143,11 @@ impl Tables {
     }
 
     fn put_back(&mut self, of: BackOf, entry: &Back) -> Result<(), DataplaneError> {
-        match of.backend.address {
-            IpAddr::V4(_) => self.backs.insert(back_key(of), entry, 0),
-            IpAddr::V6(_) => self.backs6.insert(back_key6(of), entry, 0),
-        }
-        .map_err(|error| DataplaneError::map(maps::BACKS, error))
+        let (name, done) = match of.backend.address {
+            IpAddr::V4(_) => (maps::BACKS, self.backs.insert(back_key(of), entry, 0)),
+            IpAddr::V6(_) => (maps::BACKS6, self.backs6.insert(back_key6(of), entry, 0)),
+        };
+        done.map_err(|error| DataplaneError::map(name, error))
     }
 
     fn remove_back(&mut self, of: BackOf) -> Result<(), DataplaneError> {
@@ -159,11 +160,17 @@ impl Tables {
     fn put_route(&mut self, prefix: RoutePrefix, hop: &Hop) -> Result<(), DataplaneError> {
         let address = Address::from(prefix.address);
         let length = prefix.length as u32;
-        match prefix.address {
-            IpAddr::V4(_) => self.routes.insert(&Key::new(length, address.as_v4()), hop, 0),
-            IpAddr::V6(_) => self.routes6.insert(&Key::new(length, address.as_v6()), hop, 0),
-        }
-        .map_err(|error| DataplaneError::map(maps::ROUTES, error))
+        let (name, done) = match prefix.address {
+            IpAddr::V4(_) => (
+                maps::ROUTES,
+                self.routes.insert(&Key::new(length, address.as_v4()), hop, 0),
+            ),
+            IpAddr::V6(_) => (
+                maps::ROUTES6,
+                self.routes6.insert(&Key::new(length, address.as_v6()), hop, 0),
+            ),
+        };
+        done.map_err(|error| DataplaneError::map(name, error))
     }
 
     fn remove_route(&mut self, prefix: RoutePrefix) -> Result<(), DataplaneError> {
@@ -276,34 +283,6 @@ impl Tables {
             .map_err(|error| DataplaneError::map(maps::SOURCES, error))?;
         self.write_role(|known| known.source(address, number));
         Ok(())
-    }
-}
-
-/// Key of what clients connect to.
-pub fn vip_key(address: IpAddr, port: u16, protocol: u8) -> VipKey {
-    let there = Address::from(address);
-    match address {
-        IpAddr::V4(_) => VipKey::v4(there.as_v4(), port.to_be(), protocol),
-        IpAddr::V6(_) => VipKey::v6(there.as_v6(), port.to_be(), protocol),
-    }
-}
-
-fn back_key(of: BackOf) -> BackKey {
-    BackKey {
-        address: Address::from(of.backend.address).as_v4(),
-        port: of.backend.port.to_be(),
-        protocol: of.protocol.number(),
-        reserved: 0,
-    }
-}
-
-fn back_key6(of: BackOf) -> BackKey6 {
-    BackKey6 {
-        address: Address::from(of.backend.address),
-        port: of.backend.port.to_be(),
-        protocol: of.protocol.number(),
-        reserved: 0,
-        reserved_tail: 0,
     }
 }
 

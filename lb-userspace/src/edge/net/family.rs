@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rtnetlink::packet_route::AddressFamily;
 
+use crate::core::observed;
+
 /// A family of addresses. The kernel has tables of its own for each, and may lack IPv6 altogether.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -30,10 +32,7 @@ impl Family {
     }
 
     pub fn unspecified(self) -> IpAddr {
-        match self {
-            Self::V4 => Ipv4Addr::UNSPECIFIED.into(),
-            Self::V6 => Ipv6Addr::UNSPECIFIED.into(),
-        }
+        observed::unspecified(self == Self::V6)
     }
 
     pub fn netlink(self) -> AddressFamily {

@@ -228,9 +228,9 @@ pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
     let extents = Extents::of(extent, arguments);
     let mut results: Option<Results> = None;
     let mut skipped = Vec::new();
-    for _ in 0..extents.worlds {
+    for number in 0..extents.worlds {
         let mut world = World::new(extents.most_flows()).context("building the hosts")?;
-        let measured = std::thread::scope(|scope| scope.spawn(|| measure(&mut world, &extents)).join());
+        let measured = std::thread::scope(|scope| scope.spawn(|| measure(&mut world, &extents, number == 0)).join());
         let measured = measured.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         if interrupt::caught().is_some() {
             // What takes it all down has to wait for some of it.
@@ -247,8 +247,8 @@ pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
     Ok(figures::section(&results, &extents, skipped))
 }
 
-/// Measures all there is, from a CPU of its own.
-fn measure(world: &mut World, extents: &Extents) -> Result<Results> {
+/// Measures all there is, from a CPU of its own; what another generator sends in the first world alone.
+fn measure(world: &mut World, extents: &Extents, is_first: bool) -> Result<Results> {
     let own = last_cpu();
     pin(own)?;
     prepare(world, extents)?;
@@ -257,9 +257,10 @@ fn measure(world: &mut World, extents: &Extents) -> Result<Results> {
     let one_core = rounds(loads(&subjects, extents), count, |load| {
         world.send(load, false, extents.count(load))
     })?;
+    let other_rounds = if is_first { extents.other_rounds } else { 0 };
     let trafficgen = trafficgen::measure(
         world,
-        extents.other_rounds,
+        other_rounds,
         Count::new(extents.warm_up, extents.packets),
         extents.other_time,
     )?;

@@ -210,19 +210,20 @@ fn what_is_missing_is_said_with_the_remedy() {
             ),
         ];
         for (address, answer, why) in cases {
-            let found = resolve(address, None, answer, &[]);
-            assert_eq!(
-                found,
-                Resolution {
-                    state: Err(why),
-                    neighbour: None
-                }
-            );
+            assert_missing(address, answer, why);
         }
         let found = resolve(host, next_hop(router), Err(libc::ENETUNREACH), &[]);
         let why = format!("no route to next_hop {router}; add a route, or set next_hop");
         assert_eq!(found.state, Err(why));
     }
+}
+
+/// There is no next hop for this answer, for this reason.
+#[track_caller]
+fn assert_missing(address: &str, answer: Answer, why: String) {
+    let found = resolve(address, None, answer, &[]);
+    let (state, neighbour) = (Err(why), None);
+    assert_eq!(found, Resolution { state, neighbour });
 }
 
 #[test]
@@ -259,14 +260,7 @@ fn what_is_no_single_host_is_said_with_the_remedy() {
             ),
         ];
         for (address, answer, why) in cases {
-            let found = resolve(address, None, answer, &[]);
-            assert_eq!(
-                found,
-                Resolution {
-                    state: Err(why),
-                    neighbour: None
-                }
-            );
+            assert_missing(address, answer, why);
         }
     }
 }
