@@ -2,17 +2,10 @@
 
 use anyhow::{Context as _, Result, bail};
 
-/// How many tests of a binary run at once at most.
-pub const THREADS: usize = 4;
-
 /// How many tests of this binary run at once. Those of the net tier mostly wait; those of the packet tier share a loaded program,
 /// and each that runs beside another needs one more, which takes an emulated machine seconds.
 pub fn threads(binary: &str) -> usize {
-    if binary.starts_with("net_") {
-        THREADS
-    } else {
-        THREADS / 2
-    }
+    if binary.starts_with("net_") { 4 } else { 1 }
 }
 
 /// One thing to do.

@@ -6,3 +6,4 @@
 mod back;
 mod flows;
 mod forward;
+mod kernel_routes;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lb_guest::plan::{Step, THREADS};
+use lb_guest::plan::{self, Step};
 use lb_guest::said::Said;
 
 use super::machine::End;
@@ -128,7 +128,7 @@ impl Hearing {
         let passed = running.passed.len();
         self.tally.read_line(&format!("test result: cut off. {passed} passed;"));
         let left: Vec<&String> = names.iter().filter(|name| !running.reported.contains(*name)).collect();
-        let (begun, not_begun) = left.split_at(left.len().min(THREADS));
+        let (begun, not_begun) = left.split_at(left.len().min(plan::threads(&running.name)));
         for name in begun {
             self.tally
                 .failed
@@ -160,16 +160,19 @@ mod tests {
     use super::*;
     use lb_guest::verdict::Verdict;
 
+    /// Of these tests, four run at once.
+    const NET: &str = "net_some";
+
     fn plan() -> Vec<Step> {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let many: Vec<String> = (0..THREADS + 2).map(|number| format!("t{number}")).collect();
+        let many: Vec<String> = (0..6).map(|number| format!("t{number}")).collect();
         vec![
             Step::Test {
                 binary: "packet".into(),
                 names: names(&["a", "b"]),
             },
             Step::Test {
-                binary: "net".into(),
+                binary: NET.into(),
                 names: many,
             },
             Step::Test {
@@ -218,15 +221,15 @@ mod tests {
     #[test]
     fn what_hangs_is_named_and_what_it_kept_from_running_is_skipped() {
         let mut hearing = hear(FIRST);
-        hearing.hear("@guest\ttests\tnet");
+        hearing.hear(&format!("@guest\ttests\t{NET}"));
         hearing.hear("test t0 ... ok");
         hearing.end(&plan(), End::Silent);
         let tally = &hearing.tally;
-        assert_eq!(tally.failed.len(), 1 + THREADS, "{:?}", tally.failed);
-        assert!(tally.failed[1].starts_with("net::t1: not finished"));
+        assert_eq!(tally.failed.len(), 1 + plan::threads(NET), "{:?}", tally.failed);
+        assert!(tally.failed[1].starts_with("net_some::t1: not finished"));
         let skipped: Vec<&str> = tally.skipped.iter().map(|skip| skip.name.as_str()).collect();
-        assert_eq!(skipped, ["packet::a", &format!("net::t{}", THREADS + 1), "net_more::c"]);
-        assert_eq!(tally.ran(), 3 + THREADS - 1);
+        assert_eq!(skipped, ["packet::a", "net_some::t5", "net_more::c"]);
+        assert_eq!(tally.ran(), 6);
     }
 
     #[test]
@@ -234,6 +237,6 @@ mod tests {
         let mut hearing = hear(&[]);
         hearing.end(&plan(), End::Lost);
         assert!(!hearing.tally.is_good());
-        assert_eq!(hearing.tally.skipped.len(), 2 + THREADS + 2 + 1);
+        assert_eq!(hearing.tally.skipped.len(), 2 + 6 + 1);
     }
 }

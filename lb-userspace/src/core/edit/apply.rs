@@ -133,7 +133,9 @@ fn finish(
     after.revision = before.revision + 1;
     after.changed_by = Some(who.clone());
     let plan = difference(old, &model);
-    warnings.extend(old.and_then(|old| made_anew(old, &model)));
+    // Before the first revision there are no maps.
+    let in_force = old.filter(|_| before.revision > 0);
+    warnings.extend(in_force.and_then(|old| made_anew(old, &model)));
     Ok(Outcome {
         document: after,
         model,

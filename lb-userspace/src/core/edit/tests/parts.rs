@@ -149,19 +149,18 @@ fn interfaces_are_attached_and_detached() {
 
 #[test]
 fn what_the_maps_are_made_with_holds_from_the_next_time() {
-    let text = format!("node.limits.flows = 1024\n{WEB}");
-    let outcome = apply(
-        &start(),
-        &Edit::Apply {
-            text,
+    let applied_to = |document: &Document| {
+        let edit = Edit::Apply {
+            text: format!("node.limits.flows = 1024\n{WEB}"),
             format: Format::Toml,
-        },
-        &anna(),
-        &Capabilities::all(),
-    )
-    .unwrap();
+        };
+        apply(document, &edit, &anna(), &Capabilities::all()).unwrap()
+    };
+    let outcome = applied_to(&start());
     assert_eq!(outcome.plan, ["~ node: limits.flows 262144 -> 1024"]);
     assert_eq!(outcome.warnings.len(), 1);
+    let first = applied_to(&Document::empty());
+    assert!(first.warnings.is_empty(), "{:?}", first.warnings);
 }
 
 #[test]
