@@ -1,4 +1,9 @@
-//! The outer header of `ipip`, IPv4 (RFC 2003) or IPv6 (RFC 2473): what is the same in every one, and its share of the checksum.
+//! The outer header of `ipip` and `gue`, IPv4 (RFC 2003) or IPv6 (RFC 2473): what is the same in every one, and its share of the
+//! checksum.
+//!
+//! `gue` has a UDP header behind it and the packet behind that, with nothing between: variant 1 of generic UDP encapsulation
+//! (draft-ietf-intarea-gue, section 4), told from variant 0 by the version in the packet's first bits. The same bytes are what
+//! Linux calls foo-over-UDP.
 
 use crate::checksum::{fold, halves};
 
@@ -16,6 +21,30 @@ pub const DONT_FRAGMENT: u16 = 0x4000u16.to_be();
 pub const OUTER_IPV4_BYTES: u16 = 20;
 /// Bytes of an outer IPv6 header.
 pub const OUTER_IPV6_BYTES: u16 = 40;
+/// Bytes of the UDP header of `gue`.
+pub const OUTER_UDP_BYTES: u16 = 8;
+/// IP protocol number of UDP.
+pub const PROTOCOL_UDP: u8 = 17;
+/// The port that IANA has for GUE.
+pub const GUE_PORT: u16 = 6080;
+
+/// The source port of the UDP header, as in the packet: 14 bits of the flow's hash in the range of ephemeral ports (RFC 8085,
+/// section 5.1.1), so that the backend's network card spreads flows over its queues.
+#[inline(always)]
+pub const fn source_port(hash: u32) -> u16 {
+    (0xc000 | (hash & 0x3fff) as u16).to_be()
+}
+
+/// One's complement sum, folded, not inverted, of what the checksum of a UDP header behind an IPv6 one covers (RFC 8200, section 8.1)
+/// and is the same for every packet to a backend: addresses, protocol and destination port.
+pub fn outer_udp_sum(source: [u64; 2], destination: [u64; 2], port: u16) -> u16 {
+    let words = [source, destination].into_iter().flatten();
+    let addresses: u32 = words
+        .map(|word| fold(halves(word as u32) + halves((word >> 32) as u32)) as u32)
+        .sum();
+    let protocol = u16::from_ne_bytes([0, PROTOCOL_UDP]);
+    fold(addresses + protocol as u32 + port as u32)
+}
 
 /// One's complement sum of all of an outer IPv4 header but its type of service and its length, folded, not inverted. `protocol` is
 /// what is in it; addresses as in the packet.

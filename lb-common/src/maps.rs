@@ -116,6 +116,8 @@ pub mod globals {
     pub const VIP_MASK: &str = "VIP_MASK";
     /// `decap`: 1 if only the prefixes of [`super::DECAP_FROM`] may send, `u32`.
     pub const FROM_LISTED: &str = "FROM_LISTED";
+    /// `decap`: the UDP port at which tunnels of `gue` end, as in the packet, `u32`.
+    pub const GUE_PORT: &str = "GUE_PORT";
 }
 
 /// Entries of the maps where nobody says otherwise.

@@ -260,7 +260,7 @@ fn again<F: Keyed, const TRACED: bool>(
     let owner: Owner = select::owner::<F, TRACED>(packet, found.service)?;
     let state = next_state(packet, flow_state::EMBRYONIC);
     let number = old.index() / PORTS_PER_SOURCE;
-    let first = owner.backend.source_first as u32;
+    let first = owner.backend.source_first_or_tunnel_port as u32;
     let index = if number >= first && number < first + owner.backend.source_count as u32 {
         ports::hand_over(old.index(), &owner, state, clock())?;
         old.index()
@@ -292,6 +292,7 @@ fn target<F: Keyed>(id: u32, backend: &'static Backend, index: u32, new_flow: bo
         backend,
         source,
         new_flow,
+        hash: 0,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
 
-use crate::wire::{self, Ethernet, Extension, FragmentHeader, Front, Front6, Ipv4, Ipv6, Ports, Tcp, Udp};
+use crate::wire::{self, Ethernet, Extension, FragmentHeader, Front, Ipv4, Ipv6, Ports, Tcp, Udp};
 
 /// A header that may be read at any offset of a frame, and its bytes there.
 ///
@@ -34,12 +34,8 @@ unsafe impl Wire for FragmentHeader {
     const BYTES: usize = size_of::<FragmentHeader>();
 }
 // SAFETY: bytes.
-unsafe impl Wire for Front {
-    const BYTES: usize = size_of::<Front>();
-}
-// SAFETY: bytes.
-unsafe impl Wire for Front6 {
-    const BYTES: usize = size_of::<Front6>();
+unsafe impl<const BYTES: usize> Wire for Front<BYTES> {
+    const BYTES: usize = BYTES;
 }
 // SAFETY: plain integers without padding.
 unsafe impl Wire for Ports {

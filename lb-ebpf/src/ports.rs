@@ -34,7 +34,7 @@ pub fn holder(index: u32) -> Option<Entry> {
 #[inline(always)]
 pub fn take<F: Keyed>(client: &Addresses<F>, key: FlowKey, owner: &Owner, state: u8, now: u16) -> Step<u32> {
     let count = owner.backend.source_count as u32;
-    let first = owner.backend.source_first as u32;
+    let first = owner.backend.source_first_or_tunnel_port as u32;
     let mut turn = flow::source(owner.hash, count);
     for tries in 0..SOURCE_TRIES {
         if tries >= count {

@@ -25,6 +25,8 @@ pub struct Target<F: Family> {
     pub source: Source<F>,
     /// Whether a flow begins here.
     pub new_flow: bool,
+    /// The low half of the flow's hash, which the slot owes nothing to; `fullnat` has no use for it.
+    pub hash: u32,
 }
 
 /// A source address and port, as in the packet.
@@ -63,6 +65,7 @@ pub fn select<F: Keyed, const FLOW_TABLE: bool, const TRACED: bool>(
             port: 0,
         },
         new_flow: packet.is_syn(),
+        hash: owner.hash as u32,
     })
 }
 

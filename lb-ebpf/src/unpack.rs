@@ -1,4 +1,6 @@
 //! What `decap` does: takes the outer header off packets that a balancer packed, and leaves everything else alone.
+//!
+//! The checksum of a UDP header in between is not looked at: what is inside has its own, which the backend's stack checks.
 
 use aya_ebpf::{
     bindings::{
@@ -17,7 +19,7 @@ use lb_common::{
 
 use crate::{
     packet::{self, Window},
-    wire::{self, Ethernet, Ipv4, Ipv6},
+    wire::{self, Ethernet, Front, Ipv4, Ipv6, Udp},
 };
 
 /// Offset of the outer IP header in a frame.
@@ -26,6 +28,9 @@ const L3: usize = wire::ETHERNET_BYTES;
 /// 1 if only the prefixes of `DECAP_FROM` may send; set at load.
 #[unsafe(no_mangle)]
 static FROM_LISTED: u32 = 0;
+/// The UDP port at which tunnels of `gue` end, as in the packet; set at load.
+#[unsafe(no_mangle)]
+static GUE_PORT: u32 = 0;
 
 #[btf_map]
 static DECAP_LOCAL: HashMap<[u64; 2], u32, 1024> = HashMap::new();
@@ -53,7 +58,7 @@ pub fn handle(ctx: &XdpContext) -> u32 {
 struct Outer {
     source: [u64; 2],
     destination: [u64; 2],
-    /// Bytes of the header.
+    /// Bytes of the header, and of a UDP header behind it.
     bytes: usize,
     /// Bytes from the header on.
     length: usize,
@@ -87,10 +92,18 @@ fn unpack(ctx: &XdpContext) -> u32 {
     }
     // Each branch has the outer header's length as a constant, which the verifier needs to follow the frame.
     match outer.bytes {
-        wire::IPV4_BYTES => take_off::<{ wire::IPV4_BYTES }>(ctx, &window, macs, &outer),
-        _ => take_off::<{ wire::IPV6_BYTES }>(ctx, &window, macs, &outer),
+        V4 => take_off::<V4>(ctx, &window, macs, &outer),
+        V4_UDP => take_off::<V4_UDP>(ctx, &window, macs, &outer),
+        V6 => take_off::<V6>(ctx, &window, macs, &outer),
+        _ => take_off::<V6_UDP>(ctx, &window, macs, &outer),
     }
 }
+
+/// Bytes of what is taken off.
+const V4: usize = wire::IPV4_BYTES;
+const V4_UDP: usize = V4 + wire::UDP_BYTES;
+const V6: usize = wire::IPV6_BYTES;
+const V6_UDP: usize = V6 + wire::UDP_BYTES;
 
 #[inline(always)]
 fn outer_v4(window: &Window) -> Option<Outer> {
@@ -98,15 +111,16 @@ fn outer_v4(window: &Window) -> Option<Outer> {
     // SAFETY: checked to lie in the frame.
     let ip = unsafe { &*ip };
     let is_fragment = ip.fragment & (wire::MORE_FRAGMENTS | wire::FRAGMENT_OFFSET) != 0;
-    if ip.version_ihl() != encap::VERSION_IHL || is_fragment || !is_ip(ip.protocol) {
+    if ip.version_ihl() != encap::VERSION_IHL || is_fragment {
         return None;
     }
+    let inside = inside::<V4, V4_UDP>(window, ip.protocol)?;
     Some(Outer {
         source: encap::mapped(ip.source),
         destination: encap::mapped(ip.destination),
-        bytes: wire::IPV4_BYTES,
+        bytes: inside.at,
         length: u16::from_be(ip.total_length) as usize,
-        protocol: ip.protocol,
+        protocol: inside.protocol,
         traffic_class: ip.tos(),
     })
 }
@@ -116,22 +130,52 @@ fn outer_v6(window: &Window) -> Option<Outer> {
     let ip = window.at::<Ipv6>(L3)?;
     // SAFETY: checked to lie in the frame.
     let ip = unsafe { &*ip };
-    if ip.version() != 6 || !is_ip(ip.next_header) {
+    if ip.version() != 6 {
         return None;
     }
+    let inside = inside::<V6, V6_UDP>(window, ip.next_header)?;
     Some(Outer {
         source: ip.source,
         destination: ip.destination,
-        bytes: wire::IPV6_BYTES,
+        bytes: inside.at,
         length: u16::from_be(ip.payload_length) as usize + wire::IPV6_BYTES,
-        protocol: ip.next_header,
+        protocol: inside.protocol,
         traffic_class: ip.traffic_class(),
     })
 }
 
+/// The packet inside.
+struct Inside {
+    /// IP protocol number.
+    protocol: u8,
+    /// Where it begins, from the outer header on.
+    at: usize,
+}
+
+/// What an outer header of `PLAIN` bytes has behind it, if that is a packet: `ipip`, or UDP to our port and a packet behind that,
+/// `WITH_UDP` bytes from the outer header on.
 #[inline(always)]
-fn is_ip(protocol: u8) -> bool {
-    protocol == encap::PROTOCOL_IPV4 || protocol == encap::PROTOCOL_IPV6
+fn inside<const PLAIN: usize, const WITH_UDP: usize>(window: &Window, protocol: u8) -> Option<Inside> {
+    if protocol == encap::PROTOCOL_IPV4 || protocol == encap::PROTOCOL_IPV6 {
+        return Some(Inside { protocol, at: PLAIN });
+    }
+    if protocol != encap::PROTOCOL_UDP {
+        return None;
+    }
+    let udp = window.at::<Udp>(L3 + PLAIN)?;
+    // SAFETY: checked to lie in the frame.
+    if unsafe { (*udp).ports.destination } as u32 != gue_port() {
+        return None;
+    }
+    let first = window.at::<Front<1>>(L3 + WITH_UDP)?;
+    // SAFETY: checked to lie in the frame.
+    let protocol = match unsafe { (*first).0[0] } >> 4 {
+        4 => encap::PROTOCOL_IPV4,
+        6 => encap::PROTOCOL_IPV6,
+        // A GUE header of its own, variant 0: for a device of the kernel's.
+        _ => return None,
+    };
+    Some(Inside { protocol, at: WITH_UDP })
 }
 
 /// Takes `BYTES` of outer header off.
@@ -145,7 +189,8 @@ fn take_off<const BYTES: usize>(ctx: &XdpContext, window: &Window, macs: [u32; 3
     let Some(inner) = inner else {
         return decap::MALFORMED;
     };
-    if inner.length + BYTES > outer.length || outer.length + L3 > window.length() {
+    if inner.length + BYTES > outer.length || outer.length + L3 > window.length() || !fits_udp::<BYTES>(window, &inner)
+    {
         return decap::MALFORMED;
     }
     let is_marked = outer.traffic_class & ecn::CONGESTED == ecn::CONGESTED;
@@ -167,6 +212,20 @@ fn take_off<const BYTES: usize>(ctx: &XdpContext, window: &Window, macs: [u32; 3
         return decap::MALFORMED;
     }
     decap::UNPACKED
+}
+
+/// Whether a UDP header in between, the last of the `BYTES`, says that it has all of the packet.
+#[inline(always)]
+fn fits_udp<const BYTES: usize>(window: &Window, inner: &Inner) -> bool {
+    if BYTES == V4 || BYTES == V6 {
+        return true;
+    }
+    let Some(udp) = window.at::<Udp>(L3 + BYTES - wire::UDP_BYTES) else {
+        return false;
+    };
+    // SAFETY: checked to lie in the frame.
+    let length = u16::from_be(unsafe { (*udp).length }) as usize;
+    inner.length + wire::UDP_BYTES <= length
 }
 
 /// What an inner header says.
@@ -229,4 +288,10 @@ fn mark(window: &Window, ethertype: u16) -> Option<()> {
 fn from_listed() -> bool {
     // SAFETY: a static of this type; nobody writes to it while the program runs.
     unsafe { core::ptr::read_volatile(&raw const FROM_LISTED) != 0 }
+}
+
+#[inline(always)]
+fn gue_port() -> u32 {
+    // SAFETY: a static of this type; nobody writes to it while the program runs.
+    unsafe { core::ptr::read_volatile(&raw const GUE_PORT) }
 }

@@ -47,9 +47,9 @@ impl Ipv4 {
     }
 }
 
-/// The bytes of an [`Ethernet`] header and an [`Ipv4`] header behind it, to be checked at once.
+/// The first bytes of a frame, to be checked at once.
 #[repr(C)]
-pub struct Front(pub [u8; ETHERNET_BYTES + IPV4_BYTES]);
+pub struct Front<const BYTES: usize>(pub [u8; BYTES]);
 
 /// Bytes of [`Ipv4`].
 pub const IPV4_BYTES: usize = 20;
@@ -84,10 +84,6 @@ impl Ipv6 {
 
 /// Bytes of [`Ipv6`].
 pub const IPV6_BYTES: usize = 40;
-
-/// The bytes of an [`Ethernet`] header and an [`Ipv6`] header behind it, to be checked at once.
-#[repr(C)]
-pub struct Front6(pub [u8; ETHERNET_BYTES + IPV6_BYTES]);
 
 /// Numbers of IPv6 extension headers.
 pub mod next_header {

@@ -56,6 +56,24 @@ fn ipip() -> Result<()> {
 }
 
 #[test]
+fn gue() -> Result<()> {
+    needs_lab!();
+    requests_and_a_download(Plan::for_mode(Mode::Gue))
+}
+
+#[test]
+fn gue_over_ipv6() -> Result<()> {
+    needs_lab!();
+    requests_and_a_download(Plan::for_mode(Mode::Gue).families(V6, V6))
+}
+
+#[test]
+fn ipv4_in_gue_in_ipv6() -> Result<()> {
+    needs_lab!();
+    requests_and_a_download(Plan::for_mode(Mode::Gue).families(V4, V6))
+}
+
+#[test]
 fn fullnat_over_ipv6() -> Result<()> {
     needs_lab!();
     needs_flow_table!();

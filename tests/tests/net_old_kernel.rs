@@ -10,7 +10,7 @@ use lb_tests::packet::objects::has_flow_table;
 
 const REFUSED: i32 = 1;
 const LACKS: &str = "no atomic compare-exchange in BPF (needs 5.12)";
-const REMEDY: &str = "use mode ipip, l2 or nat, or a kernel from 5.12 on";
+const REMEDY: &str = "use mode gue, ipip, l2 or nat, or a kernel from 5.12 on";
 
 /// A service without a mode.
 const BY_DEFAULT: &str = "version = 1\n\n[[service]]\nname = \"web\"\naddress = \"10.9.0.1\"\nport = 80\n";

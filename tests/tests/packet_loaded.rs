@@ -8,7 +8,7 @@ use lb_userspace::core::model::{Mode, Protocol, Vip};
 use lb_userspace::edge::dataplane::run::Outcome;
 use lb_userspace::edge::dataplane::testing::Hands;
 
-const MODES: [Mode; 4] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip];
+const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
 
 fn address_of(mode: Mode) -> Vip {
     Vip {

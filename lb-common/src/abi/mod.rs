@@ -42,7 +42,7 @@ pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, Port
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -68,6 +68,8 @@ pub enum Mode {
     L2 = 3,
     /// Outer IPv4 or IPv6 header (RFC 2003, RFC 2473), whatever the family of the packet.
     Ipip = 4,
+    /// The same with a UDP header between (GUE variant 1, which is also foo-over-UDP).
+    Gue = 5,
 }
 
 impl Mode {
@@ -79,15 +81,36 @@ impl Mode {
             2 => Some(Self::Fullnat),
             3 => Some(Self::L2),
             4 => Some(Self::Ipip),
+            5 => Some(Self::Gue),
             _ => None,
         }
     }
 
+    /// Whether it puts an outer header in front of packets.
+    pub const fn is_tunnel(self) -> bool {
+        matches!(self, Self::Ipip | Self::Gue)
+    }
+
+    /// Whether packets to a backend leave with an address of the balancer's.
+    pub const fn needs_source(self) -> bool {
+        self.is_tunnel() || matches!(self, Self::Fullnat)
+    }
+
+    /// Whether packets to a backend have its address and port instead of the service's.
+    pub const fn translates(self) -> bool {
+        matches!(self, Self::Nat | Self::Fullnat)
+    }
+
     /// Bytes that it adds to every packet on the way to a backend, whose address is IPv6 or is not.
     pub const fn added_bytes(self, to_ipv6: bool) -> u16 {
+        let outer = if to_ipv6 {
+            encap::OUTER_IPV6_BYTES
+        } else {
+            encap::OUTER_IPV4_BYTES
+        };
         match self {
-            Self::Ipip if to_ipv6 => encap::OUTER_IPV6_BYTES,
-            Self::Ipip => encap::OUTER_IPV4_BYTES,
+            Self::Ipip => outer,
+            Self::Gue => outer + encap::OUTER_UDP_BYTES,
             Self::Nat | Self::Fullnat | Self::L2 => 0,
         }
     }
@@ -197,14 +220,15 @@ pub struct Backend {
     pub mode: u8,
     /// [`backend_flags`].
     pub flags: u8,
-    /// Outer IPv4 header: its one's complement sum but for its length and type of service, folded, not inverted.
+    /// One's complement sum, folded, not inverted: of an outer IPv4 header all but its length and type of service; of a UDP header
+    /// behind an outer IPv6 one, what its checksum covers of both but the length and the source port.
     pub outer_sum: u16,
     /// Largest packet as it comes in, from the IP header on, that the next hop's link takes with what the mode adds, in bytes.
     pub largest: u16,
     /// The service it belongs to.
     pub service: u16,
-    /// `fullnat`: number of the first source address it may use.
-    pub source_first: u16,
+    /// `fullnat`: number of the first source address it may use. `gue`: the port that tunnels go to, as in the packet.
+    pub source_first_or_tunnel_port: u16,
     /// `fullnat`: how many source addresses from there on.
     pub source_count: u16,
     /// IP protocol number of its service.

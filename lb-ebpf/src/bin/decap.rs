@@ -1,4 +1,4 @@
-//! Unpacks `ipip` packets on a backend, in front of its network stack.
+//! Unpacks packets of `ipip` and `gue` on a backend, in front of its network stack.
 #![no_std]
 #![no_main]
 

@@ -13,7 +13,7 @@ mod v6;
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
     abi::{Mode, protocol},
-    checksum::{change16, update},
+    checksum::{change16, fold, update},
     reason::Reason,
 };
 
@@ -42,6 +42,29 @@ pub trait Rewrite: Header {
 
     /// New addresses, which change an inverted checksum by `change`; `forwarded`: and one hop less to go.
     fn readdress(window: &Window, ends: &Ends<Self>, change: u32, forwarded: bool) -> Step<()>;
+
+    /// One's complement sum of the whole packet, not folded, without a look at its payload: each checksum in it says what the
+    /// bytes that it covers add up to. `None` where bytes are covered by none. Wrong where a checksum is, so that a packet that was
+    /// damaged stays one.
+    fn sum(window: &Window, packet: &Packet<Self>) -> Step<Option<u32>>;
+}
+
+/// What TCP or UDP says its header and payload add up to, but for the addresses in the pseudo header; not folded.
+#[inline(always)]
+fn transport_sum<F: Header>(window: &Window, packet: &Packet<F>, addresses: u32) -> Step<Option<u32>> {
+    let length = (packet.total_length.wrapping_sub(packet.header_length as u32) as u16).to_be();
+    if packet.protocol == protocol::UDP {
+        let Some(udp) = window.at::<Udp>(packet.l4()) else {
+            return exit(Reason::ShortHeader);
+        };
+        // SAFETY: checked to lie in the frame.
+        let udp = unsafe { &*udp };
+        if udp.checksum == 0 || udp.length != length {
+            return Ok(None);
+        }
+    }
+    let pseudo = addresses + length as u32 + u16::from_ne_bytes([0, packet.protocol]) as u32;
+    Ok(Some(!fold(pseudo) as u32))
 }
 
 /// Towards a backend, by its mode.
@@ -62,7 +85,11 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
     match mode {
         Mode::Ipip => {
             F::decrement_hops(window)?;
-            tunnel::encapsulate(ctx, packet, backend)
+            tunnel::encapsulate::<F, false>(ctx, window, packet, target)
+        }
+        Mode::Gue => {
+            F::decrement_hops(window)?;
+            tunnel::encapsulate::<F, true>(ctx, window, packet, target)
         }
         Mode::L2 => {
             F::decrement_hops(window)?;

@@ -1,16 +1,16 @@
 //! IPv4: a header with a checksum of its own.
 
 use lb_common::{
-    checksum::{TTL_ONE_LESS, decremented_ttl, update},
+    checksum::{TTL_ONE_LESS, decremented_ttl, halves, update},
     reason::Reason,
 };
 
-use super::{Ends, Rewrite};
+use super::{Ends, Rewrite, transport_sum};
 use crate::{
     exit::{Step, exit},
     family::V4,
     packet::Window,
-    parse::L3,
+    parse::{L3, Packet},
     wire::Ipv4,
 };
 
@@ -45,5 +45,11 @@ impl Rewrite for V4 {
         };
         ip.checksum = update(ip.checksum, change + hop);
         Ok(())
+    }
+
+    /// A header adds up to zero with its checksum.
+    #[inline(always)]
+    fn sum(window: &Window, packet: &Packet<V4>) -> Step<Option<u32>> {
+        transport_sum(window, packet, halves(packet.source) + halves(packet.destination))
     }
 }

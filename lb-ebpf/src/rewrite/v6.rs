@@ -1,14 +1,14 @@
 //! IPv6: a header without a checksum.
 
-use lb_common::reason::Reason;
+use lb_common::{checksum::halves, reason::Reason};
 
-use super::{Ends, Rewrite};
+use super::{Ends, Rewrite, transport_sum};
 use crate::{
     exit::{Step, exit},
     family::V6,
     packet::Window,
-    parse::L3,
-    wire::Ipv6,
+    parse::{L3, Packet},
+    wire::{self, Ipv6},
 };
 
 impl Rewrite for V6 {
@@ -35,5 +35,21 @@ impl Rewrite for V6 {
             ip.hop_limit = ip.hop_limit.wrapping_sub(1);
         }
         Ok(())
+    }
+
+    /// The addresses are in the header and in what the checksum covers, and so cancel. Extension headers are covered by nothing.
+    #[inline(always)]
+    fn sum(window: &Window, packet: &Packet<V6>) -> Step<Option<u32>> {
+        if packet.header_length as usize != wire::IPV6_BYTES {
+            return Ok(None);
+        }
+        let Some(ip) = window.at::<Ipv6>(L3) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: checked to lie in the frame.
+        let ip = unsafe { &*ip };
+        let ends = u16::from_ne_bytes([ip.next_header, ip.hop_limit]);
+        let header = halves(ip.version_class_label) + ip.payload_length as u32 + ends as u32;
+        Ok(transport_sum(window, packet, 0)?.map(|transport| header + transport))
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use lb_common::maps::decap as outcome;
+use lb_common::{encap, maps::decap as outcome};
 use serde_json::{Map, Value};
 
 use super::Context;
@@ -33,6 +33,9 @@ pub struct DecapAttachArgs {
     /// Where tunnels end; left out, at the addresses of the interface
     #[arg(long, value_name = "ADDR", value_parser = super::parse::address)]
     pub local: Vec<IpAddr>,
+    /// UDP port at which tunnels of mode gue end
+    #[arg(long, value_name = "PORT", default_value_t = encap::GUE_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    pub gue_port: u16,
     /// Where in the kernel the program runs
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
     pub xdp: XdpArgument,
@@ -69,12 +72,18 @@ async fn attach(screen: &mut Screen<'_>, args: DecapAttachArgs) -> anyhow::Resul
         place: DecapPlaceArgs { interface, pin_dir },
         from,
         mut local,
+        gue_port,
         xdp,
     } = args;
     if local.is_empty() {
         local = addresses(&interface).await?;
     }
-    single::attach_decap(&pin_dir, &interface, &local, &from, xdp.into())?;
+    let tunnels = single::Tunnels {
+        local: &local,
+        from: &from,
+        gue_port,
+    };
+    single::attach_decap(&pin_dir, &interface, tunnels, xdp.into())?;
     let local: Vec<String> = local.iter().map(IpAddr::to_string).collect();
     Ok(screen.print(&format!(
         "decap attached to {interface}, tunnels end at {}\n",

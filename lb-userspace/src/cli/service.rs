@@ -57,7 +57,7 @@ pub struct RemoveArgs {
 #[derive(Debug, clap::Args)]
 pub struct FieldArgs {
     /// How packets reach the backends
-    #[arg(long, value_parser = ["fullnat", "nat", "l2", "ipip"])]
+    #[arg(long, value_parser = ["fullnat", "nat", "l2", "ipip", "gue"])]
     mode: Option<String>,
     /// none, tcp or http, with settings: http,interval=2s,rise=2,path=/healthz,status=200-299
     #[arg(long, value_name = "TYPE[,KEY=VALUE…]", value_parser = super::parse::check)]
@@ -65,6 +65,9 @@ pub struct FieldArgs {
     /// Slots of its table, a prime
     #[arg(long, value_name = "N", value_parser = super::parse::table_size, allow_negative_numbers = true)]
     table_size: Option<u32>,
+    /// Mode gue: UDP port of the backends that tunnels go to [default: 6080]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    tunnel_port: Option<u16>,
     /// What to do with packets when no backend is healthy
     #[arg(long, value_name = "WHAT", value_parser = ["drop", "use-all"])]
     when_all_down: Option<String>,
@@ -92,6 +95,7 @@ impl FieldArgs {
         set("mode", self.mode.map(Value::from));
         set("check", self.check);
         set("table_size", self.table_size.map(Value::from));
+        set("tunnel_port", self.tunnel_port.map(Value::from));
         set("when_all_down", self.when_all_down.map(Value::from));
         fields
     }

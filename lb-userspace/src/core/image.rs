@@ -63,7 +63,7 @@ impl PlacedBackend {
         let entry = &self.entry;
         let [to, mixed, from] = entry.ethernet.map(u32::to_ne_bytes);
         let numbered = sources
-            .get(entry.source_first as usize)
+            .get(entry.source_first_or_tunnel_port as usize)
             .copied()
             .filter(|_| entry.source_count > 0);
         (entry.egress != 0).then(|| ResolvedHop {

@@ -103,6 +103,8 @@ pub struct Service {
     pub mode: Mode,
     /// Slots of its table, a prime.
     pub table_size: u32,
+    /// `gue`: UDP port of the backends that tunnels go to.
+    pub tunnel_port: u16,
     pub check: Check,
     pub when_all_down: WhenAllDown,
     /// In the order of the configuration.
@@ -259,5 +261,6 @@ pub fn mode_name(mode: Mode) -> &'static str {
         Mode::Fullnat => "fullnat",
         Mode::L2 => "l2",
         Mode::Ipip => "ipip",
+        Mode::Gue => "gue",
     }
 }

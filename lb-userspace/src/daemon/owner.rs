@@ -264,15 +264,17 @@ impl Owner {
             vip: service.vip,
             mode: service.mode,
             table_size: service.table_size,
+            tunnel_port: service.tunnel_port,
             sources: self.sources(service.mode),
             backends,
         }
     }
 
     fn sources(&self, mode: Mode) -> Vec<IpAddr> {
-        match mode {
-            Mode::Fullnat | Mode::Ipip => self.parts.model.node.source.clone(),
-            Mode::Nat | Mode::L2 => Vec::new(),
+        if mode.needs_source() {
+            self.parts.model.node.source.clone()
+        } else {
+            Vec::new()
         }
     }
 
@@ -321,7 +323,7 @@ impl Owner {
         let is_ipv6 = backend.address.is_ipv6();
         let of_node = self.sources(service.mode);
         let has_source = !hop.source.is_unspecified() || of_node.iter().any(|source| source.is_ipv6() == is_ipv6);
-        if matches!(service.mode, Mode::Fullnat | Mode::Ipip) && !has_source {
+        if service.mode.needs_source() && !has_source {
             let family = if is_ipv6 { 6 } else { 4 };
             return Some(Err(format!(
                 "{} has no IPv{family} address to send to {} from; give it one, or set node.source.ipv{family}",

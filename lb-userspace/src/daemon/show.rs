@@ -108,7 +108,7 @@ impl Owner {
     /// The way back of the NAT modes leaves a packet to the kernel while the client's neighbour is not known.
     fn forwarding_warning(&self) -> Option<String> {
         let services = self.parts.model.services.iter();
-        let mut back = services.filter(|service| matches!(service.mode, Mode::Nat | Mode::Fullnat));
+        let mut back = services.filter(|service| service.mode.translates());
         back.find_map(|service| {
             let key = match service.vip.address {
                 IpAddr::V4(_) => "net.ipv4.ip_forward",

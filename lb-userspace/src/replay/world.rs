@@ -137,6 +137,7 @@ impl World {
                 vip: service.vip,
                 mode: service.mode,
                 table_size: service.table_size,
+                tunnel_port: service.tunnel_port,
                 sources: sources.clone(),
                 backends,
             };
@@ -155,8 +156,7 @@ impl World {
         } else {
             &self.sources
         };
-        let needs = |mode: Mode| matches!(mode, Mode::Fullnat | Mode::Ipip);
-        for service in model.services.iter().filter(|service| needs(service.mode)) {
+        for service in model.services.iter().filter(|service| service.mode.needs_source()) {
             let lacks = |family: bool| !sources.iter().any(|source| source.is_ipv6() == family);
             let without = service.backends.iter().find(|backend| lacks(backend.address.is_ipv6()));
             if let Some(backend) = without {

@@ -85,7 +85,7 @@ async fn wrong_usage() {
         ),
         (
             "service add web --vip 192.0.2.1:80 --mode dsr",
-            "invalid value 'dsr' for '--mode <MODE>' [possible values: fullnat, nat, l2, ipip]; see 'lb service add --help'",
+            "invalid value 'dsr' for '--mode <MODE>' [possible values: fullnat, nat, l2, ipip, gue]; see 'lb service add --help'",
         ),
         (
             "detach",

@@ -38,7 +38,7 @@ impl Plan {
     pub fn for_mode(mode: Mode) -> Self {
         let layout = match mode {
             Mode::Nat => Layout::TwoArmed,
-            Mode::Fullnat | Mode::L2 | Mode::Ipip => Layout::OneArmed,
+            Mode::Fullnat | Mode::L2 | Mode::Ipip | Mode::Gue => Layout::OneArmed,
         };
         Self {
             mode,
@@ -147,7 +147,7 @@ impl Plan {
     }
 
     /// A veth receives what XDP sends only where it has a program of its own: `pass` at the other ends of the balancer's
-    /// cables, and nowhere else, for it costs every packet a copy. The servers of `ipip` have `decap`.
+    /// cables, and nowhere else, for it costs every packet a copy. The servers of tunnels have `decap`.
     fn attach_programs(&self, cabling: &Cabling, hosts: &Hosts, pins: &Path) -> Result<()> {
         let mut attached = Vec::new();
         let mut attach = |netns: &Netns, verb: &str, device: &str| -> Result<()> {
@@ -165,7 +165,7 @@ impl Plan {
         for (netns, device) in cabling.opposite_balancer(hosts) {
             attach(netns, "pass", device)?;
         }
-        if self.mode == Mode::Ipip {
+        if self.mode.is_tunnel() {
             for server in &hosts.servers {
                 attach(server, "decap", "eth0")?;
             }
@@ -265,7 +265,7 @@ impl Lab {
     pub fn backend_port(&self) -> u16 {
         match self.plan.mode {
             Mode::Fullnat | Mode::Nat => 8080,
-            Mode::L2 | Mode::Ipip => SERVICE_PORT,
+            Mode::L2 | Mode::Ipip | Mode::Gue => SERVICE_PORT,
         }
     }
 

@@ -49,10 +49,11 @@ pub enum Mode {
     Nat,
     L2,
     Ipip,
+    Gue,
 }
 
 impl Mode {
-    pub const ALL: [Self; 4] = [Self::Fullnat, Self::Nat, Self::L2, Self::Ipip];
+    pub const ALL: [Self; 5] = [Self::Fullnat, Self::Nat, Self::L2, Self::Ipip, Self::Gue];
 
     /// For whoever means none in particular: `fullnat`, which is the default of `lb`; on kernels that are older than what it
     /// needs, `l2`, which is laid out alike.
@@ -72,12 +73,18 @@ impl Mode {
             Self::Nat => "nat",
             Self::L2 => "l2",
             Self::Ipip => "ipip",
+            Self::Gue => "gue",
         }
     }
 
     /// Whether servers answer past the balancer, and so hold the VIP themselves.
     pub fn is_direct_return(self) -> bool {
-        matches!(self, Self::L2 | Self::Ipip)
+        matches!(self, Self::L2 | Self::Ipip | Self::Gue)
+    }
+
+    /// Whether servers get packets with an outer header.
+    pub fn is_tunnel(self) -> bool {
+        matches!(self, Self::Ipip | Self::Gue)
     }
 }
 
@@ -251,9 +258,10 @@ impl Cabling {
     }
 
     fn fabric_mtu_bytes(&self) -> u32 {
-        match self.mode {
-            Mode::Ipip => MTU_WITH_OUTER_HEADER_BYTES,
-            Mode::Fullnat | Mode::Nat | Mode::L2 => MTU_BYTES,
+        if self.mode.is_tunnel() {
+            MTU_WITH_OUTER_HEADER_BYTES
+        } else {
+            MTU_BYTES
         }
     }
 

@@ -4,6 +4,8 @@ use etherparse::{
     Ethernet2Header, IpNumber, Ipv4Header, Ipv6Extensions, Ipv6Header, TcpHeader, UdpHeader, ether_type, ip_number,
 };
 
+use super::places::TUNNEL_PORT;
+
 /// A checksum of the frame that is not what it should be, headers inside a tunnel included.
 pub fn bad_checksum(frame: &[u8]) -> Option<String> {
     let (ethernet, packet) = match Ethernet2Header::from_slice(frame) {
@@ -94,16 +96,19 @@ fn udp(pseudo: &Pseudo, datagram: &[u8]) -> Option<String> {
         Ok(parts) => parts,
         Err(error) => return Some(format!("UDP: {error}")),
     };
-    // 0: the sender computed none.
-    if header.checksum == 0 {
-        return None;
-    }
     let wanted = match *pseudo {
         Pseudo::V4(source, destination) => header.calc_checksum_ipv4_raw(source, destination, data).ok()?,
         Pseudo::V6(source, destination) => header.calc_checksum_ipv6_raw(source, destination, data).ok()?,
     };
-    let is_right = header.checksum == wanted;
-    (!is_right).then(|| format!("UDP checksum {:#06x}, not {wanted:#06x}", header.checksum))
+    // 0: the sender computed none.
+    if header.checksum != 0 && header.checksum != wanted {
+        return Some(format!("UDP checksum {:#06x}, not {wanted:#06x}", header.checksum));
+    }
+    match data.first().map(|first| first >> 4) {
+        Some(4) if header.destination_port == TUNNEL_PORT => ipv4(data, "inner IPv4"),
+        Some(6) if header.destination_port == TUNNEL_PORT => ipv6(data, "inner IPv6"),
+        _ => None,
+    }
 }
 
 /// Compares byte for byte.
@@ -144,7 +149,7 @@ mod tests {
         let frames = [
             ("TCP", tcp.bytes()),
             ("UDP", udp.bytes()),
-            ("inner TCP", tcp.in_tunnel(source, other).bytes()),
+            ("inner TCP", tcp.clone().in_tunnel(source, other).bytes()),
         ];
         for (what, frame) in frames {
             assert_eq!(bad_checksum(&frame), None, "{what}");
@@ -157,6 +162,14 @@ mod tests {
         }
         let none = udp.without_checksum().bytes();
         assert_eq!(bad_checksum(&none), None);
+        // The UDP header of a tunnel in IPv4 has no checksum; all else is looked at.
+        let packed = tcp.in_gue(source, other, TUNNEL_PORT).bytes();
+        assert_eq!(bad_checksum(&packed), None);
+        for at in (14..34).chain(43..packed.len()) {
+            let mut broken = packed.clone();
+            broken[at] ^= 0x10;
+            assert!(bad_checksum(&broken).is_some(), "byte {at}");
+        }
     }
 
     /// IPv6 has no checksum of its own: only what TCP and UDP take in counts.
@@ -174,7 +187,12 @@ mod tests {
             ),
         ];
         for (what, before, frame) in frames {
-            for (outer, frame) in [(0, frame.clone()), (40, frame.in_tunnel(places::SOURCE6, client.ip()))] {
+            let tunnels = [
+                (0, frame.clone()),
+                (40, frame.clone().in_tunnel(places::SOURCE6, client.ip())),
+                (48, frame.in_gue(places::SOURCE6, client.ip(), TUNNEL_PORT)),
+            ];
+            for (outer, frame) in tunnels {
                 let frame = frame.bytes();
                 assert_eq!(bad_checksum(&frame), None, "{what}");
                 let (addresses, rest) = (outer + 22..outer + 54, outer + 54 + before..frame.len());

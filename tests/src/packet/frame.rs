@@ -28,8 +28,21 @@ pub struct Frame {
     pub payload: Vec<u8>,
     /// Bytes behind the packet: short frames are filled up.
     pub padding: Vec<u8>,
-    /// Header in front of it, closest last.
-    outer: Option<Ip>,
+    /// What is in front of it.
+    outer: Option<Outer>,
+}
+
+/// An outer header, and a UDP header behind it.
+#[derive(Clone, Debug)]
+struct Outer {
+    ip: Ip,
+    udp: Option<OuterUdp>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OuterUdp {
+    ports: (u16, u16),
+    checksum: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -290,7 +303,49 @@ impl Frame {
             }
             Ip::V6(outer) => outer.traffic_class = class,
         }
-        self.outer = Some(outer);
+        self.outer = Some(Outer { ip: outer, udp: None });
+        self
+    }
+
+    /// The same with a UDP header to this port between (GUE variant 1). It has a checksum in IPv6, as the packet's own say what is
+    /// in it: so not where it has none, nor has extension headers.
+    pub fn in_gue(self, source: impl Into<IpAddr>, destination: impl Into<IpAddr>, port: u16) -> Self {
+        let mut frame = self.in_tunnel(source, destination);
+        let is_summed = !matches!(frame.transport, Transport::Udp { checksum: false, .. });
+        let is_plain = frame.extensions.is_empty();
+        let outer = frame.outer.as_mut().expect("it is in a tunnel");
+        let checksum = match &mut outer.ip {
+            Ip::V4(ip) => {
+                ip.protocol = ip_number::UDP;
+                false
+            }
+            Ip::V6(ip) => {
+                ip.next_header = ip_number::UDP;
+                is_summed && is_plain
+            }
+        };
+        outer.udp = Some(OuterUdp {
+            ports: (0, port),
+            checksum,
+        });
+        frame
+    }
+
+    /// The same with what spreads flows, the outer header's flow label and the UDP header's source port, as in these bytes.
+    pub fn spread_as(mut self, bytes: &[u8]) -> Self {
+        const ETHERNET: usize = 14;
+        let Some(outer) = &mut self.outer else { return self };
+        let behind = match &mut outer.ip {
+            Ip::V4(_) => ETHERNET + 20,
+            Ip::V6(ip) => {
+                let word = u32::from_be_bytes(bytes[ETHERNET..ETHERNET + 4].try_into().expect("4 bytes"));
+                ip.flow_label = (word & 0xf_ffff).try_into().expect("20 bits");
+                ETHERNET + 40
+            }
+        };
+        if let Some(udp) = &mut outer.udp {
+            udp.ports.0 = u16::from_be_bytes(bytes[behind..behind + 2].try_into().expect("2 bytes"));
+        }
         self
     }
 
@@ -302,12 +357,15 @@ impl Frame {
         let mut packet = ip.sealed(behind.len());
         packet.extend_from_slice(&behind);
         if let Some(outer) = &self.outer {
-            packet.splice(0..0, outer.clone().sealed(packet.len()));
+            if let Some(udp) = &outer.udp {
+                packet.splice(0..0, udp_header(&outer.ip, udp.ports, udp.checksum, &packet));
+            }
+            packet.splice(0..0, outer.ip.clone().sealed(packet.len()));
         }
         let ethernet = Ethernet2Header {
             source: self.source_mac,
             destination: self.destination_mac,
-            ether_type: self.outer.as_ref().unwrap_or(&self.ip).ether_type(),
+            ether_type: self.outer.as_ref().map_or(&self.ip, |outer| &outer.ip).ether_type(),
         };
         let mut bytes = ethernet.to_bytes().to_vec();
         bytes.extend_from_slice(&packet);
@@ -342,23 +400,22 @@ impl Frame {
                 .expect("short enough");
                 header.to_bytes().to_vec()
             }
-            Transport::Udp {
-                ports: (from, to),
-                checksum,
-            } => {
-                let header = UdpHeader::without_ipv4_checksum(*from, *to, self.payload.len());
-                let mut header = header.expect("short enough");
-                if *checksum {
-                    header.checksum = match &self.ip {
-                        Ip::V4(ip) => header.calc_checksum_ipv4_raw(ip.source, ip.destination, &self.payload),
-                        Ip::V6(ip) => header.calc_checksum_ipv6_raw(ip.source, ip.destination, &self.payload),
-                    }
-                    .expect("short enough");
-                }
-                header.to_bytes().to_vec()
-            }
+            Transport::Udp { ports, checksum } => udp_header(&self.ip, *ports, *checksum, &self.payload),
         };
         bytes.extend_from_slice(&self.payload);
         bytes
     }
+}
+
+fn udp_header(ip: &Ip, (from, to): (u16, u16), checksum: bool, payload: &[u8]) -> Vec<u8> {
+    let header = UdpHeader::without_ipv4_checksum(from, to, payload.len());
+    let mut header = header.expect("short enough");
+    if checksum {
+        let sum = match ip {
+            Ip::V4(ip) => header.calc_checksum_ipv4_raw(ip.source, ip.destination, payload),
+            Ip::V6(ip) => header.calc_checksum_ipv6_raw(ip.source, ip.destination, payload),
+        };
+        header.checksum = sum.expect("short enough");
+    }
+    header.to_bytes().to_vec()
 }

@@ -15,6 +15,9 @@ pub const BACKEND_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0xcc];
 /// Next hop to every client.
 pub const GATEWAY_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0xdd];
 
+/// UDP port of the backends that packets of `gue` go to: the one that IANA has for it.
+pub const TUNNEL_PORT: u16 = 6080;
+
 pub const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 40000);
 /// What clients connect to.
 pub const SERVICE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 10), 80);

@@ -14,7 +14,7 @@ use lb_userspace::edge::dataplane::run::{Outcome, Runner, Verdict};
 
 use super::loaded::Loaded;
 use super::objects::has_flow_table;
-use super::places::{BACKEND_HOP, CLIENT_HOP, SOURCES};
+use super::places::{BACKEND_HOP, CLIENT_HOP, SOURCES, TUNNEL_PORT};
 
 /// What a world is made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +65,14 @@ impl Default for World {
 /// A service of this mode at `vip`, its table small.
 pub fn service(vip: Vip, mode: Mode, backends: Vec<WantedBackend>) -> Wanted {
     let sources = match mode {
-        Mode::Fullnat | Mode::Ipip => vec![SOURCES[0].into()],
+        Mode::Fullnat | Mode::Ipip | Mode::Gue => vec![SOURCES[0].into()],
         Mode::Nat | Mode::L2 => Vec::new(),
     };
     Wanted {
         vip,
         mode,
         table_size: 1021,
+        tunnel_port: TUNNEL_PORT,
         sources,
         backends,
     }

@@ -19,7 +19,7 @@ mod account;
 mod counters;
 mod pins;
 
-const MODES: [Mode; 4] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip];
+const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
 
 /// A directory of pins that goes with the test, however that ends.
 struct Pins(PathBuf);
@@ -122,7 +122,7 @@ fn fill_with(world: &mut World, modes: &[Mode]) {
 fn packet(mode: Mode, n: u16) -> Vec<u8> {
     match mode {
         Mode::L2 => Frame::udp(client(n), door(mode)).payload(b"question").bytes(),
-        Mode::Fullnat | Mode::Nat | Mode::Ipip => Frame::tcp(client(n), door(mode)).syn().bytes(),
+        Mode::Fullnat | Mode::Nat | Mode::Ipip | Mode::Gue => Frame::tcp(client(n), door(mode)).syn().bytes(),
     }
 }
 

@@ -63,7 +63,7 @@ fn a_packet_with_extension_headers_is_forwarded_with_them() {
         ("eight of them", vec![(DESTINATION, options(1)); 8]),
         ("208 bytes", vec![(DESTINATION, options(26))]),
     ];
-    for mode in [Mode::Nat, Mode::L2, Mode::Ipip] {
+    for mode in [Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue] {
         for (what, chain) in &chains {
             let with = |frame: Frame| {
                 let add = |frame: Frame, (number, bytes): &(IpNumber, Vec<u8>)| frame.extension(*number, bytes);
@@ -74,7 +74,7 @@ fn a_packet_with_extension_headers_is_forwarded_with_them() {
             let packet = with(syn());
             // Check.
             let sent = world.sent(what, &packet.bytes());
-            assert_same(what, &sent, &cell(mode).there(&packet).bytes());
+            assert_same(what, &sent, &cell(mode).there(&packet).spread_as(&sent).bytes());
             if mode == Mode::Nat {
                 let answer = with(Frame::tcp(backend6(1), client6(0)).syn_ack());
                 let sent = world.sent(what, &answer.bytes());
@@ -210,7 +210,7 @@ fn rows() -> Vec<(&'static str, Make, Reason, Reason)> {
 #[test]
 fn what_ends_here_is_counted_under_its_reason() {
     needs_bpf!();
-    for mode in [Mode::Nat, Mode::L2, Mode::Ipip] {
+    for mode in [Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue] {
         // Set up.
         let mut world = cell(mode).world();
         for (what, make, ours, of_others) in rows() {

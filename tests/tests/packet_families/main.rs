@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use lb_tests::needs_bpf;
 use lb_tests::packet::objects::has_flow_table;
-use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, Family, GATEWAY_MAC};
+use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, Family, GATEWAY_MAC, TUNNEL_PORT};
 use lb_tests::packet::{Frame, Setup, World, assert_same, bad_checksum};
 use lb_userspace::core::capabilities::Capabilities;
 use lb_userspace::core::config::{self, Format};
@@ -29,7 +29,7 @@ struct Cell {
 
 impl Cell {
     fn all() -> impl Iterator<Item = Self> {
-        let modes = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip];
+        let modes = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
         modes.into_iter().flat_map(|mode| {
             Family::BOTH.into_iter().flat_map(move |service| {
                 Family::BOTH.into_iter().flat_map(move |backend| {
@@ -85,6 +85,7 @@ impl Cell {
             vip: self.service.vip(self.protocol),
             mode: self.mode,
             table_size: 13,
+            tunnel_port: TUNNEL_PORT,
             sources: Family::BOTH.map(Family::source).to_vec(),
             backends: vec![backend],
         }
@@ -114,6 +115,7 @@ impl Cell {
                 Frame::udp(from, to).payload(b"question"),
                 Frame::udp(from, to).payload(b"odd").dscp_and_ecn(10, 3).ttl(255),
                 Frame::udp(from, to).payload(&[0x5a; 1300]),
+                Frame::udp(from, to).payload(b"unchecked").without_checksum(),
             ],
         }
     }
@@ -127,6 +129,7 @@ impl Cell {
             Mode::Nat => packet.to(backend),
             Mode::L2 => packet,
             Mode::Ipip => packet.in_tunnel(self.backend.source(), backend.ip()),
+            Mode::Gue => packet.in_gue(self.backend.source(), backend.ip(), TUNNEL_PORT),
         }
     }
 
@@ -142,7 +145,7 @@ impl Cell {
     fn answers(&self) -> Vec<Frame> {
         let (from, to) = (self.backend.backend(1), self.peer());
         match (self.mode, self.protocol) {
-            (Mode::L2 | Mode::Ipip, _) => Vec::new(),
+            (Mode::L2 | Mode::Ipip | Mode::Gue, _) => Vec::new(),
             (_, Protocol::Tcp) => vec![
                 Frame::tcp(from, to).syn_ack(),
                 Frame::tcp(from, to).data(&[0x3c; 1300]).dscp_and_ecn(1, 2),
@@ -163,7 +166,7 @@ impl Cell {
         let mut world = self.world();
         for packet in self.packets() {
             let sent = world.sent(&what, &packet.bytes());
-            assert_same(&what, &sent, &self.there(&packet).bytes());
+            assert_same(&what, &sent, &self.there(&packet).spread_as(&sent).bytes());
             assert_eq!(bad_checksum(&sent), None, "{what}");
         }
         for answer in self.answers() {
@@ -187,11 +190,10 @@ fn table_of_what_works_and_what_is_refused() {
     needs_bpf!();
     println!("mode     service backend protocol");
     for cell in Cell::all() {
-        let rewrites = matches!(cell.mode, Mode::Nat | Mode::Fullnat);
         let refusal = cell.refusal();
         assert_eq!(
             refusal.is_some(),
-            rewrites && cell.service != cell.backend,
+            cell.mode.translates() && cell.service != cell.backend,
             "{cell:?}: {refusal:?}"
         );
         let said = match refusal {

@@ -21,7 +21,7 @@ const MODES: [Mode; 2] = [Mode::Fullnat, Mode::Nat];
 fn peer(mode: Mode, n: u16) -> SocketAddrV4 {
     match mode {
         Mode::Fullnat => SocketAddrV4::new(SOURCES[0], 20000 + n),
-        Mode::Nat | Mode::L2 | Mode::Ipip => client(n),
+        Mode::Nat | Mode::L2 | Mode::Ipip | Mode::Gue => client(n),
     }
 }
 

@@ -4,7 +4,7 @@ use lb_common::abi::trace_flags;
 use lb_tests::packet::frame::Transport;
 use lb_tests::packet::objects::through;
 use lb_tests::packet::places::{
-    BACKEND_HOP, BACKEND_MAC, BALANCER_MAC, CLIENT, SERVICE, SOURCES, backend, client, vip,
+    BACKEND_HOP, BACKEND_MAC, BALANCER_MAC, CLIENT, SERVICE, SOURCES, TUNNEL_PORT, backend, client, vip,
 };
 use lb_tests::packet::{Frame, Setup, World, assert_same, bad_checksum, pool, service};
 use lb_tests::{needs_bpf, needs_flow_table};
@@ -12,7 +12,7 @@ use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::plan::{self, Wanted};
 use lb_userspace::edge::dataplane::run::{INGRESS, Verdict};
 
-const MODES: [Mode; 4] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip];
+const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
 
 /// The first port that a flow gets in a world of the default making.
 const FIRST_PORT: u16 = 20000;
@@ -42,7 +42,7 @@ fn packets() -> Vec<(&'static str, Frame)> {
         ("filled up to the shortest frame", tcp(12).ack().padded(6)),
         ("time to live 2", tcp(13).syn().ttl(2)),
         ("time to live 255", tcp(14).syn().ttl(255)),
-        ("full size", tcp(15).data(&[0xa5; 1440])),
+        ("full size", tcp(15).data(&[0xa5; 1432])),
         ("UDP", udp(16).payload(b"question")),
         ("UDP, odd length", udp(17).payload(b"odd")),
         ("UDP without data", udp(18)),
@@ -65,6 +65,7 @@ fn expected(mode: Mode, n: u16, packet: &Frame) -> Frame {
         Mode::Nat => packet.to(backend(1)),
         Mode::L2 => packet,
         Mode::Ipip => packet.in_tunnel(SOURCES[0], *backend(1).ip()),
+        Mode::Gue => packet.in_gue(SOURCES[0], *backend(1).ip(), TUNNEL_PORT),
     }
 }
 
@@ -99,7 +100,7 @@ fn each_packet_in(mode: Mode) {
             }
             // Check: every byte, and every checksum by itself.
             let sent_out = world.sent(what, &sent_in);
-            assert_same(what, &sent_out, &expected(mode, n, packet).bytes());
+            assert_same(what, &sent_out, &expected(mode, n, packet).spread_as(&sent_out).bytes());
             assert_eq!(bad_checksum(&sent_out), None, "{what}");
         }
     }
@@ -129,6 +130,12 @@ fn each_packet_in_mode_ipip() {
     each_packet_in(Mode::Ipip);
 }
 
+#[test]
+fn each_packet_in_mode_gue() {
+    needs_bpf!();
+    each_packet_in(Mode::Gue);
+}
+
 /// The checksum of the frame that `packet` becomes.
 fn checksum_out(mode: Mode, packet: &Frame) -> u16 {
     let bytes = expected(mode, 0, packet).bytes();
@@ -155,7 +162,11 @@ fn checksums_that_become_zero() {
             let mut world = world(mode, &setup);
             // Check.
             let sent_out = world.sent("zero", &packet.bytes());
-            assert_same("zero", &sent_out, &expected(mode, 0, &packet).bytes());
+            assert_same(
+                "zero",
+                &sent_out,
+                &expected(mode, 0, &packet).spread_as(&sent_out).bytes(),
+            );
         }
     }
 }
@@ -169,12 +180,12 @@ fn a_wrong_checksum_stays_wrong() {
         let packet = Frame::tcp(CLIENT, SERVICE).syn().payload(b"data");
         let mut damaged = packet.bytes();
         *damaged.last_mut().unwrap() ^= 0x40;
-        let mut wanted = expected(mode, 0, &packet).bytes();
-        *wanted.last_mut().unwrap() ^= 0x40;
         // Set up.
         let mut world = world(mode, &setup);
         // Check.
         let sent_out = world.sent("damaged", &damaged);
+        let mut wanted = expected(mode, 0, &packet).spread_as(&sent_out).bytes();
+        *wanted.last_mut().unwrap() ^= 0x40;
         assert_same("damaged", &sent_out, &wanted);
         assert!(bad_checksum(&sent_out).is_some());
     }
@@ -245,6 +256,7 @@ fn another_interface_is_a_redirect() {
         // Check.
         let outcome = world.run(&packet.bytes());
         assert_eq!(outcome.verdict, Verdict::Redirect, "{mode:?}");
-        assert_same("redirect", &outcome.packet, &expected(mode, 0, &packet).bytes());
+        let wanted = expected(mode, 0, &packet).spread_as(&outcome.packet);
+        assert_same("redirect", &outcome.packet, &wanted.bytes());
     }
 }

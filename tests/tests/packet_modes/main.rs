@@ -7,3 +7,4 @@ mod back;
 mod flows;
 mod forward;
 mod kernel_routes;
+mod spread;

@@ -282,7 +282,7 @@ fn faults() -> Vec<Row> {
             faulty(world, Mode::Nat, |entry| entry.mode = 9);
         }),
         of_fullnat(Reason::Internal, "a source that there is no room for", syn(), |world| {
-            faulty(world, Mode::Fullnat, |entry| entry.source_first = 40);
+            faulty(world, Mode::Fullnat, |entry| entry.source_first_or_tunnel_port = 40);
         }),
     ]
 }

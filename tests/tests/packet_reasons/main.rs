@@ -12,7 +12,7 @@ use lb_userspace::edge::dataplane::run::Verdict;
 mod by_shape;
 mod by_state;
 
-const MODES: [Mode; 4] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip];
+const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
 
 /// A packet, and the one reason that it must be counted under.
 struct Row {

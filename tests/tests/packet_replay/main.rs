@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use lb_tests::packet::Frame;
+use lb_tests::packet::places::TUNNEL_PORT;
 use lb_userspace::core::model::{Mode, mode_name};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -19,7 +20,7 @@ mod sequence;
 /// The configuration of the interface's contract: one service in mode `ipip`, one backend.
 const CONTRACT: &str = include_str!("../../../lb-userspace/tests/fixtures/contract.toml");
 
-const MODES: [Mode; 4] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip];
+const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
 
 /// The addresses of the contract.
 const VIP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 10), 443);
@@ -152,6 +153,7 @@ fn to_backend(mode: Mode, packet: &[u8], opened: u16) -> Frame {
         Mode::Nat => frame.to(BACKEND),
         Mode::L2 => frame,
         Mode::Ipip => frame.in_tunnel(SOURCE, *BACKEND.ip()),
+        Mode::Gue => frame.in_gue(SOURCE, *BACKEND.ip(), TUNNEL_PORT),
     }
 }
 

@@ -199,7 +199,7 @@ fn without_a_flow_table_fullnat_is_refused() {
             "{said}"
         );
         assert!(
-            said.contains("help: use mode ipip, l2 or nat, or a kernel from 5.12 on"),
+            said.contains("help: use mode gue, ipip, l2 or nat, or a kernel from 5.12 on"),
             "{said}"
         );
     }

@@ -89,6 +89,7 @@ tables! {
     pub struct Defaults {
         pub mode: Option<String>,
         pub table_size: Option<i64>,
+        pub tunnel_port: Option<i64>,
         pub when_all_down: Option<String>,
         pub check: Option<Check>,
         pub drain: Option<Drain>,
@@ -107,6 +108,7 @@ tables! {
         pub protocol: Option<String>,
         pub mode: Option<String>,
         pub table_size: Option<i64>,
+        pub tunnel_port: Option<i64>,
         pub affinity: Option<Affinity>,
         pub when_all_down: Option<String>,
         pub check: Option<Check>,

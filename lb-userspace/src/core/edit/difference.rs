@@ -189,6 +189,7 @@ fn service_fields(service: &Service) -> Fields {
         ("address", service.vip.to_string()),
         ("mode", mode_name(service.mode).to_owned()),
         ("table_size", service.table_size.to_string()),
+        ("tunnel_port", service.tunnel_port.to_string()),
         ("when_all_down", all_down.to_owned()),
     ];
     fields.extend(check_fields(&service.check));

@@ -49,7 +49,7 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
     let hop = backend.hop;
     let address = backend.key.address;
     let is_ipv6 = address.is_ipv6();
-    let outer = if wanted.mode == Mode::Ipip {
+    let outer = if wanted.mode.is_tunnel() {
         outer_source(wanted, address, hop.map(|hop| hop.source))
     } else {
         Address::default()
@@ -64,21 +64,34 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
         port: backend.key.port.to_be(),
         mode: wanted.mode as u8,
         flags: alive | family,
-        outer_sum: if wanted.mode == Mode::Ipip && !is_ipv6 {
-            let inner = match wanted.vip.address {
-                IpAddr::V4(_) => encap::PROTOCOL_IPV4,
-                IpAddr::V6(_) => encap::PROTOCOL_IPV6,
-            };
-            encap::outer_sum(outer.as_v4(), Address::from(address).as_v4(), inner)
-        } else {
-            0
-        },
+        outer_sum: outer_sum(wanted, outer, address),
         largest: hop.map_or(0, |hop| hop.mtu.saturating_sub(wanted.mode.added_bytes(is_ipv6))),
         service: id,
-        source_first: sources.0,
+        source_first_or_tunnel_port: match wanted.mode {
+            Mode::Gue => wanted.tunnel_port.to_be(),
+            _ => sources.0,
+        },
         source_count: sources.1,
         protocol: wanted.vip.protocol.number(),
         reserved: 0,
+    }
+}
+
+/// What is the same in the outer headers of all packets to `backend`, as in [`abi::Backend::outer_sum`].
+fn outer_sum(wanted: &Wanted, source: Address, backend: IpAddr) -> u16 {
+    let destination = Address::from(backend);
+    let inside = match (wanted.mode, wanted.vip.address) {
+        (Mode::Gue, _) => encap::PROTOCOL_UDP,
+        (Mode::Ipip, IpAddr::V4(_)) => encap::PROTOCOL_IPV4,
+        (Mode::Ipip, IpAddr::V6(_)) => encap::PROTOCOL_IPV6,
+        (Mode::Nat | Mode::Fullnat | Mode::L2, _) => return 0,
+    };
+    match backend {
+        IpAddr::V4(_) => encap::outer_sum(source.as_v4(), destination.as_v4(), inside),
+        IpAddr::V6(_) if wanted.mode == Mode::Gue => {
+            encap::outer_udp_sum(source.as_v6(), destination.as_v6(), wanted.tunnel_port.to_be())
+        }
+        IpAddr::V6(_) => 0,
     }
 }
 

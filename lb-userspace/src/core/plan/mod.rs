@@ -101,6 +101,8 @@ pub struct Wanted {
     pub vip: Vip,
     pub mode: Mode,
     pub table_size: u32,
+    /// `gue`: the port that tunnels go to.
+    pub tunnel_port: u16,
     /// The node's source addresses; empty: each egress interface's own.
     pub sources: Vec<IpAddr>,
     pub backends: Vec<WantedBackend>,

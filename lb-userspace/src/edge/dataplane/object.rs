@@ -8,6 +8,7 @@ use lb_common::abi::{Meta, vip_buckets};
 use lb_common::maps::{self, globals};
 use lb_common::reason::Reason;
 
+use super::single::Tunnels;
 use super::{DataplaneError, egress};
 use crate::core::model::Limits;
 
@@ -106,11 +107,13 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     Ok(ebpf)
 }
 
-/// Loads `decap`; `listed`: only the prefixes of its list may send.
-pub fn decap(listed: bool, pins: &[(&'static str, std::path::PathBuf)]) -> Result<Ebpf, DataplaneError> {
+/// Loads `decap`; which addresses it knows is for the caller to fill in.
+pub fn decap(tunnels: Tunnels<'_>, pins: &[(&'static str, std::path::PathBuf)]) -> Result<Ebpf, DataplaneError> {
     let mut loader = EbpfLoader::new();
-    let listed = listed as u32;
+    let listed = !tunnels.from.is_empty() as u32;
+    let gue_port = tunnels.gue_port.to_be() as u32;
     loader.override_global(globals::FROM_LISTED, &listed, true);
+    loader.override_global(globals::GUE_PORT, &gue_port, true);
     for (name, path) in pins {
         loader.map_pin_path(name, path.as_path());
     }

@@ -41,42 +41,47 @@ pub struct Prefix {
     pub length: u8,
 }
 
-/// Attaches `decap` to `interface`, for tunnel packets to one of `local`. `from`: only from these; empty: from anyone.
+/// Which packets `decap` unpacks.
+#[derive(Clone, Copy, Debug)]
+pub struct Tunnels<'a> {
+    /// Tunnels end at these addresses.
+    pub local: &'a [IpAddr],
+    /// Only from these; empty: from anyone.
+    pub from: &'a [Prefix],
+    /// UDP port at which those of `gue` end.
+    pub gue_port: u16,
+}
+
+/// Attaches `decap` to `interface`, for tunnel packets.
 ///
 /// # Errors
 ///
 /// Attached already; and those of [`super::Dataplane::attach`].
-pub fn attach_decap(
-    pin_dir: &Path,
-    interface: &str,
-    local: &[IpAddr],
-    from: &[Prefix],
-    xdp: XdpMode,
-) -> Result<(), DataplaneError> {
+pub fn attach_decap(pin_dir: &Path, interface: &str, tunnels: Tunnels<'_>, xdp: XdpMode) -> Result<(), DataplaneError> {
     attach(pin_dir, interface, Single::Decap, xdp, |dir| {
         let pins = [maps::DECAP_LOCAL, maps::DECAP_FROM, maps::DECAP_STATS].map(|name| (name, dir.join(name)));
-        let mut ebpf = object::decap(!from.is_empty(), &pins)?;
-        fill_decap(&mut ebpf, local, from)?;
+        let mut ebpf = object::decap(tunnels, &pins)?;
+        fill_decap(&mut ebpf, tunnels)?;
         Ok(ebpf)
     })
 }
 
 /// Tells `decap` which packets it is to unpack.
-pub(super) fn fill_decap(ebpf: &mut Ebpf, local: &[IpAddr], from: &[Prefix]) -> Result<(), DataplaneError> {
+pub(super) fn fill_decap(ebpf: &mut Ebpf, tunnels: Tunnels<'_>) -> Result<(), DataplaneError> {
     let map = |name: &str, ebpf: &mut Ebpf| {
         ebpf.take_map(name)
             .ok_or_else(|| DataplaneError::Object(format!("no map {name}")))
     };
     let mut addresses: HashMap<_, [u64; 2], u32> = HashMap::try_from(map(maps::DECAP_LOCAL, ebpf)?)
         .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
-    for address in local {
+    for address in tunnels.local {
         addresses
             .insert(mapped(*address), 1, 0)
             .map_err(|error| DataplaneError::map(maps::DECAP_LOCAL, error))?;
     }
     let mut prefixes: LpmTrie<_, [u64; 2], u32> = LpmTrie::try_from(map(maps::DECAP_FROM, ebpf)?)
         .map_err(|error| DataplaneError::map(maps::DECAP_FROM, error))?;
-    for prefix in from {
+    for prefix in tunnels.from {
         let before = if prefix.address.is_ipv4() { 96 } else { 0 };
         let key = Key::new(before + prefix.length as u32, mapped(prefix.address));
         prefixes

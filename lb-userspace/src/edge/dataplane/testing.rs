@@ -4,7 +4,6 @@
 //! another version left: what the program and the janitor do then has to be tested too, and no public way leads there. This
 //! module is part of the library so that only the data plane touches BPF; nothing in `lb` uses it.
 
-use std::net::IpAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 
@@ -108,10 +107,9 @@ pub struct Unpacker {
 }
 
 impl Unpacker {
-    /// For tunnel packets to one of `local`. `from`: only from these; empty: from anyone.
-    pub fn new(local: &[IpAddr], from: &[single::Prefix]) -> Result<Self, DataplaneError> {
-        let mut ebpf = object::decap(!from.is_empty(), &[])?;
-        single::fill_decap(&mut ebpf, local, from)?;
+    pub fn new(tunnels: single::Tunnels<'_>) -> Result<Self, DataplaneError> {
+        let mut ebpf = object::decap(tunnels, &[])?;
+        single::fill_decap(&mut ebpf, tunnels)?;
         let buffer = vec![0; 8192];
         Ok(Self { ebpf, buffer })
     }

@@ -34,12 +34,13 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Direct,
         Self::Lb(Mode::Fullnat),
         Self::Lb(Mode::Nat),
         Self::Lb(Mode::L2),
         Self::Lb(Mode::Ipip),
+        Self::Lb(Mode::Gue),
         Self::NftDnat,
         Self::Haproxy,
         Self::NginxStream,
@@ -52,6 +53,7 @@ impl Subject {
             Self::Lb(Mode::Nat) => "lb-nat",
             Self::Lb(Mode::L2) => "lb-l2",
             Self::Lb(Mode::Ipip) => "lb-ipip",
+            Self::Lb(Mode::Gue) => "lb-gue",
             Self::Haproxy => "haproxy",
             Self::NginxStream => "nginx-stream",
             Self::NftDnat => "nft-dnat",
@@ -231,7 +233,7 @@ fn start(subject: Subject, lab: &mut Lab) -> Result<()> {
                     }
                     format!("source = {{ ipv4 = {:?} }}\n", SOURCES.map(|source| source.to_string()))
                 }
-                Mode::Nat | Mode::L2 | Mode::Ipip => String::new(),
+                Mode::Nat | Mode::L2 | Mode::Ipip | Mode::Gue => String::new(),
             };
             lab.balancer
                 .start_with(&format!("version = 1\n\n[node]\nname = \"balancer\"\n{source}"))?;

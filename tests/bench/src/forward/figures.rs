@@ -153,7 +153,7 @@ fn method(results: &Results, extents: &Extents) -> Vec<String> {
          service, native XDP), the smallest programs, or Linux without XDP. It sends packets back by the same interface, where they \
          are counted and end: in the driver for XDP, as early as the stack can for Linux, which keeps Linux from making frames of its \
          packets again. Everything has a veth of its own that is like all others. Sizes are those of Ethernet frames, the check \
-         sequence counted. {packets} packets a sample, half as many for Linux, some more before that to warm up; {} rounds in which \
+         sequence counted. {packets} packets a sample, an eighth of them for Linux, some more before that to warm up; {} rounds in which \
          everything is measured once, in turn, and {} times in all that everything is built anew. Ratios are medians of the ratios of each round.",
         extents.rounds, extents.worlds
     );
@@ -163,7 +163,7 @@ fn method(results: &Results, extents: &Extents) -> Vec<String> {
         losses(&results.one_core)
     );
     let two_cores = "Two cores: the sender on one, the interface of what is measured polled on the other (threaded NAPI), more packets \
-                     than it can take. What counts is what it delivers.";
+                     than it can take, a quarter of the rounds. What counts is what it delivers.";
     let mut paragraphs = vec![how, one_core];
     if results.two_cores.is_ok() {
         paragraphs.push(two_cores.into());

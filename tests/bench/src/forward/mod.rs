@@ -72,6 +72,9 @@ const fn headline(figure: &'static str, says: &'static str) -> Headline {
     Headline { figure, says }
 }
 
+/// One round with two cores for so many with one.
+const TWO_CORES: usize = 4;
+
 /// How much is measured.
 struct Extents {
     flows: Vec<u32>,
@@ -122,16 +125,16 @@ impl Extents {
         }
     }
 
-    /// Packets of a sample: fewer of those that take longer; more to warm up where something is kept of each flow, until most of
-    /// them have had one, or as many as caches may hold.
+    /// Packets of a sample: fewer of those that take ten times as long; more to warm up where something is kept of each flow, until
+    /// most of them have had one, or as many as caches may hold.
     fn count(&self, load: Load) -> Count {
-        let warm_up = match load.subject.keeps_flows() {
-            true => self.warm_up.max(2 * load.flows.min(FEW)),
-            false => self.warm_up,
+        let flows = match load.subject.keeps_flows() {
+            true => load.flows.min(FEW),
+            false => 0,
         };
         match load.subject.end() {
-            End::Driver => Count::new(warm_up, self.packets),
-            End::Stack => Count::new(warm_up, self.packets / 2),
+            End::Driver => Count::new(self.warm_up.max(2 * flows), self.packets),
+            End::Stack => Count::new((self.warm_up / 4).max(flows), self.packets / 8),
         }
     }
 
@@ -267,9 +270,11 @@ fn measure(world: &mut World, extents: &Extents, is_first: bool) -> Result<Resul
     let two_cores = match own.checked_sub(1) {
         None => Err("this machine has one CPU".to_owned()),
         Some(other) => match two_cores::move_to(other, world.balancers()) {
-            Ok(()) => Ok(rounds(crossing(&subjects, extents), count, |load| {
-                world.send_across(load, extents.count(load))
-            })?),
+            Ok(()) => Ok(rounds(
+                crossing(&subjects, extents),
+                count.div_ceil(TWO_CORES),
+                |load| world.send_across(load, extents.count(load)),
+            )?),
             Err(error) => Err(format!("{error:#}")),
         },
     };

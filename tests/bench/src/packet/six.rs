@@ -2,7 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use lb_tests::packet::places::BACKEND_HOP;
+use lb_tests::packet::places::{BACKEND_HOP, TUNNEL_PORT};
 use lb_userspace::core::image::BackendKey;
 use lb_userspace::core::model::{Mode, Protocol, Vip};
 use lb_userspace::core::observed::ResolvedHop;
@@ -35,10 +35,13 @@ const fn service(mode: Mode, name: &'static str, service: bool, backends: bool) 
     }
 }
 
-pub const SERVICES: [Service; 6] = [
+pub const SERVICES: [Service; 9] = [
     service(Mode::Ipip, "ipv6", true, true),
     service(Mode::Ipip, "ipv6-in-ipv4", true, false),
     service(Mode::Ipip, "ipv4-in-ipv6", false, true),
+    service(Mode::Gue, "ipv6", true, true),
+    service(Mode::Gue, "ipv6-in-ipv4", true, false),
+    service(Mode::Gue, "ipv4-in-ipv6", false, true),
     service(Mode::L2, "ipv6", true, true),
     service(Mode::Nat, "ipv6", true, true),
     service(Mode::Fullnat, "ipv6", true, true),
@@ -100,6 +103,7 @@ impl Service {
             vip: self.vip(),
             mode: self.mode,
             table_size: TABLE_SIZE,
+            tunnel_port: TUNNEL_PORT,
             sources: std::iter::once(world::TUNNEL_SOURCE.into()).chain(own).collect(),
             backends: (0..BACKENDS).map(|number| self.backend(number)).collect(),
         }

@@ -7,7 +7,7 @@ use lb_common::abi::{Counters, FlowValue, PORTS_PER_SOURCE};
 use lb_common::bench::Listed;
 use lb_common::reason::Reason;
 use lb_tests::packet::objects::has_flow_table;
-use lb_tests::packet::places::{BACKEND_HOP, CLIENT_HOP};
+use lb_tests::packet::places::{BACKEND_HOP, CLIENT_HOP, TUNNEL_PORT};
 use lb_tests::packet::{Frame, Random, Setup, World};
 use lb_userspace::core::image::BackendKey;
 use lb_userspace::core::model::{Limits, Mode, Protocol, Vip};
@@ -22,7 +22,7 @@ use crate::bpf::feed::{Fed, Flows, Traffic};
 /// Backends of each service.
 pub const BACKENDS: u16 = 100;
 /// Every mode.
-pub const MODES: [Mode; 4] = [Mode::Ipip, Mode::L2, Mode::Nat, Mode::Fullnat];
+pub const MODES: [Mode; 5] = [Mode::Ipip, Mode::Gue, Mode::L2, Mode::Nat, Mode::Fullnat];
 /// Slots of each table.
 pub const TABLE_SIZE: u32 = 65_537;
 /// Bytes of the shortest Ethernet frame, without its check sequence.
@@ -106,7 +106,7 @@ impl Balancer {
             limits: Limits {
                 services: 64,
                 backends: 2048,
-                slots: 16 * TABLE_SIZE,
+                slots: (MODES.len() * 2 + six::SERVICES.len()) as u32 * TABLE_SIZE,
                 // Half as many again, and those over UDP and IPv6: a table that is full to its limit refuses some.
                 flows: (flows + 2 * flows.min(FEW)) * 3 / 2,
                 sources: sources + u32::from(six::SOURCES) + 1,
@@ -124,13 +124,14 @@ impl Balancer {
                     Mode::Fullnat => (0..sources)
                         .map(|number| Ipv4Addr::from(first + number).into())
                         .collect(),
-                    Mode::Ipip => vec![FIRST_SOURCE.into()],
+                    Mode::Ipip | Mode::Gue => vec![FIRST_SOURCE.into()],
                     Mode::Nat | Mode::L2 => Vec::new(),
                 };
                 world.serve(&Wanted {
                     vip: vip(mode, protocol),
                     mode,
                     table_size: TABLE_SIZE,
+                    tunnel_port: TUNNEL_PORT,
                     sources,
                     backends,
                 });
@@ -329,7 +330,7 @@ pub fn vip(mode: Mode, protocol: Protocol) -> Vip {
 fn address(mode: Mode, number: u16) -> SocketAddrV4 {
     let port = match mode {
         Mode::Fullnat | Mode::Nat => BACKEND_PORT,
-        Mode::Ipip | Mode::L2 => SERVICE_PORT,
+        Mode::Ipip | Mode::Gue | Mode::L2 => SERVICE_PORT,
     };
     let first = u32::from(Ipv4Addr::new(10, mode as u8, 0, 1));
     SocketAddrV4::new(Ipv4Addr::from(first + number as u32), port)

@@ -141,6 +141,7 @@ impl Pool {
             vip: VIP,
             mode: Mode::Fullnat,
             table_size: size,
+            tunnel_port: 6080,
             sources: Vec::new(),
             backends: self.0.iter().map(backend).collect(),
         }

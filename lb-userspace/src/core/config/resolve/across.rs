@@ -50,11 +50,6 @@ fn vips(services: &[Draft], findings: &mut Findings) {
     }
 }
 
-/// Whether packets to a backend get its port: where they do not, backends differ by address alone.
-fn rewrites_port(mode: Mode) -> bool {
-    matches!(mode, Mode::Nat | Mode::Fullnat)
-}
-
 fn backends(service: &Draft, findings: &mut Findings) {
     let mut names: HashMap<&str, ()> = HashMap::new();
     let mut places: HashMap<(IpAddr, u16), &str> = HashMap::new();
@@ -82,7 +77,8 @@ fn backends(service: &Draft, findings: &mut Findings) {
             continue;
         };
         families(backend, mode, vip, table, findings);
-        let port = if rewrites_port(mode) { backend.port } else { 0 };
+        // Where packets to a backend do not get its port, backends differ by address alone.
+        let port = if mode.translates() { backend.port } else { 0 };
         if let Some(other) = places.insert((backend.address, port), &backend.name) {
             let place = place(backend.address, port);
             let what = format!("{place} is backend {other} already");
@@ -96,7 +92,7 @@ fn backends(service: &Draft, findings: &mut Findings) {
             let what = format!("{} is the VIP itself", place(backend.address, port));
             findings.take(table, "address", wrong::<()>(what, "give the address of a server"));
         }
-        if draft.own_port && !rewrites_port(mode) && backend.port != vip.port {
+        if draft.own_port && !mode.translates() && backend.port != vip.port {
             let what = format!(
                 "port {} is only where it is checked: mode {} leaves the port of packets, {}, as it is",
                 backend.port,
@@ -115,14 +111,14 @@ fn backends(service: &Draft, findings: &mut Findings) {
 
 /// Modes that rewrite addresses have none of the other family to write; a next hop is of its backend's.
 fn families(backend: &Backend, mode: Mode, vip: Vip, table: &Table, findings: &mut Findings) {
-    if rewrites_port(mode) && backend.address.is_ipv6() != vip.address.is_ipv6() {
+    if mode.translates() && backend.address.is_ipv6() != vip.address.is_ipv6() {
         let what = format!(
             "backend {} and service {} are of different families, and mode {} does not translate between them yet",
             backend.address,
             vip.address,
             mode_name(mode)
         );
-        let help = "give it an address of the service's family, or use mode ipip";
+        let help = "give it an address of the service's family, or use mode ipip or gue";
         findings.take(table, "address", wrong::<()>(what, help));
     }
     if let Some(NextHop::Address(router)) = backend.next_hop

@@ -22,7 +22,7 @@ pub fn check(file: &File, services: &[Draft], capabilities: &Capabilities, findi
         };
         let kernel = &capabilities.kernel;
         let what = format!("{mode} is not available: kernel {kernel} has {NO_COMPARE_EXCHANGE}");
-        let help = "use mode ipip, l2 or nat, or a kernel from 5.12 on";
+        let help = "use mode gue, ipip, l2 or nat, or a kernel from 5.12 on";
         findings.take(&draft.table, "mode", wrong::<()>(what, help));
     }
 }

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use lb_common::encap;
+
 use super::check::{self, Layer};
 use super::{Findings, Table};
 use crate::core::config::file::{self, Affinity, DurationText, File, Word};
@@ -16,11 +18,12 @@ const DEFAULT_WEIGHT: u32 = 100;
 /// Bounds of a drain's timeout.
 const DRAIN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(7 * 24 * 3600);
 
-const MODES: [(&str, Mode); 4] = [
+const MODES: [(&str, Mode); 5] = [
     ("fullnat", Mode::Fullnat),
     ("nat", Mode::Nat),
     ("l2", Mode::L2),
     ("ipip", Mode::Ipip),
+    ("gue", Mode::Gue),
 ];
 const WHEN_ALL_DOWN: [(&str, WhenAllDown); 2] = [("drop", WhenAllDown::Drop), ("use-all", WhenAllDown::UseAll)];
 const STATES: [(&str, AdminState); 3] = [
@@ -36,6 +39,7 @@ pub struct Draft {
     pub vip: Option<Vip>,
     pub mode: Option<Mode>,
     pub table_size: Option<u32>,
+    tunnel_port: Option<u16>,
     when_all_down: Option<WhenAllDown>,
     check: Check,
     pub backends: Vec<BackendDraft>,
@@ -57,6 +61,7 @@ impl Draft {
             vip: self.vip?,
             mode: self.mode?,
             table_size: self.table_size?,
+            tunnel_port: self.tunnel_port?,
             check: self.check,
             when_all_down: self.when_all_down?,
             backends: self
@@ -72,6 +77,7 @@ impl Draft {
 struct Defaults<'a> {
     mode: Option<Mode>,
     table_size: Option<u32>,
+    tunnel_port: Option<u16>,
     when_all_down: Option<WhenAllDown>,
     check: Option<&'a file::Check>,
 }
@@ -89,6 +95,7 @@ fn defaults<'a>(defaults: Option<&'a file::Defaults>, findings: &mut Findings) -
         return Defaults {
             mode: Some(Mode::Fullnat),
             table_size: Some(DEFAULT_TABLE_SIZE),
+            tunnel_port: Some(encap::GUE_PORT),
             when_all_down: Some(WhenAllDown::Drop),
             check: None,
         };
@@ -100,6 +107,7 @@ fn defaults<'a>(defaults: Option<&'a file::Defaults>, findings: &mut Findings) -
     Defaults {
         mode: mode(defaults.mode.as_deref(), Some(Mode::Fullnat), &table, findings),
         table_size: table_size(defaults.table_size, Some(DEFAULT_TABLE_SIZE), &table, findings),
+        tunnel_port: tunnel_port(defaults.tunnel_port, Some(encap::GUE_PORT), &table, findings),
         when_all_down: all_down(
             defaults.when_all_down.as_deref(),
             Some(WhenAllDown::Drop),
@@ -135,6 +143,15 @@ fn resolve_one(
     let name = findings.take(&table, "name", name(service.name.as_deref()));
     let vip = vip(service, &table, findings);
     let mode = mode(service.mode.as_deref(), defaults.mode, &table, findings);
+    if service.tunnel_port.is_some() && mode.is_some_and(|mode| mode != Mode::Gue) {
+        let help = "leave it out, or use mode gue";
+        findings.warn(
+            &table,
+            "tunnel_port",
+            "only mode gue has a port that tunnels go to",
+            help,
+        );
+    }
     let check = service_check(service, vip, defaults, &table, findings);
     let mut backends = Vec::with_capacity(service.backend.len());
     for (index, backend) in service.backend.iter().enumerate() {
@@ -151,6 +168,7 @@ fn resolve_one(
         vip,
         mode,
         table_size: table_size(service.table_size, defaults.table_size, &table, findings),
+        tunnel_port: tunnel_port(service.tunnel_port, defaults.tunnel_port, &table, findings),
         when_all_down: all_down(
             service.when_all_down.as_deref(),
             defaults.when_all_down,
@@ -240,12 +258,18 @@ fn port_text(text: &str) -> Result<u16, Wrong> {
 
 fn mode(word: Option<&str>, default: Option<Mode>, table: &Table, findings: &mut Findings) -> Option<Mode> {
     let Some(word) = word else { return default };
-    findings.take(table, "mode", words::one_of("mode", word, &MODES, &["gue"]))
+    findings.take(table, "mode", words::one_of("mode", word, &MODES, &[]))
 }
 
 fn table_size(size: Option<i64>, default: Option<u32>, table: &Table, findings: &mut Findings) -> Option<u32> {
     let Some(size) = size else { return default };
     findings.take(table, "table_size", words::table_size(size))
+}
+
+fn tunnel_port(port: Option<i64>, default: Option<u16>, table: &Table, findings: &mut Findings) -> Option<u16> {
+    let Some(port) = port else { return default };
+    let port = words::integer("tunnel_port", port, 1..=u16::MAX.into());
+    findings.take(table, "tunnel_port", port.map(|port| port as u16))
 }
 
 fn all_down(

@@ -55,7 +55,7 @@ fn what_is_left_out_is_filled_in() {
         (web.mode, web.table_size, web.when_all_down),
         (Mode::Fullnat, 65_537, WhenAllDown::Drop)
     );
-    assert_eq!(web.vip.protocol, Protocol::Tcp);
+    assert_eq!((web.vip.protocol, web.tunnel_port), (Protocol::Tcp, 6080));
     assert_eq!(web.check.kind, CheckKind::Tcp);
     assert_eq!((web.check.rise, web.check.fall, web.check.jitter), (2, 3, 0.2));
     assert_eq!(web.check.fast_interval, Duration::from_millis(500));

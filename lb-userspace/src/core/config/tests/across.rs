@@ -70,6 +70,24 @@ fn a_nat_backend_belongs_to_one_vip() {
 }
 
 #[test]
+fn a_port_for_tunnels_is_of_mode_gue() {
+    let with = |mode: &str| {
+        let fields = format!("port = 80\nmode = \"{mode}\"\ntunnel_port = 5555");
+        web_with("port = 80", &fields)
+    };
+    assert_eq!(accepted(&with("gue")).model.services[0].tunnel_port, 5555);
+    assert!(warnings(&with("gue")).is_empty());
+    assert_eq!(
+        warnings(&with("ipip")),
+        ["service web: only mode gue has a port that tunnels go to; leave it out, or use mode gue"]
+    );
+    assert_eq!(
+        refused(&with("gue").replacen("5555", "0", 1)),
+        ["service web: tunnel_port 0 is too small; give 1 to 65535"]
+    );
+}
+
+#[test]
 fn a_udp_service_is_not_checked_by_tcp_in_silence() {
     let udp = web_with("port = 80", "port = 53\nprotocol = \"udp\"");
     assert_eq!(warnings(&udp).len(), 1);

@@ -14,9 +14,9 @@ fn refused_by_old(text: &str) -> Vec<String> {
 }
 
 const BY_NAME: &str = "service web: mode fullnat is not available: kernel 5.10.0-46-amd64 has no atomic compare-exchange in BPF \
-                       (needs 5.12); use mode ipip, l2 or nat, or a kernel from 5.12 on";
+                       (needs 5.12); use mode gue, ipip, l2 or nat, or a kernel from 5.12 on";
 const BY_DEFAULT: &str = "service web: mode fullnat, the default, is not available: kernel 5.10.0-46-amd64 has no atomic \
-                          compare-exchange in BPF (needs 5.12); use mode ipip, l2 or nat, or a kernel from 5.12 on";
+                          compare-exchange in BPF (needs 5.12); use mode gue, ipip, l2 or nat, or a kernel from 5.12 on";
 
 #[test]
 fn without_a_flow_table_fullnat_is_refused_and_all_else_is_not() {

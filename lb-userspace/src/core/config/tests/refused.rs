@@ -8,11 +8,6 @@ fn what_is_not_built_yet_is_refused_with_what_there_is() {
     let rows = [
         (
             "port = 80",
-            "port = 80\nmode = \"gue\"",
-            "mode \"gue\" is not built yet; give fullnat, nat, l2 or ipip",
-        ),
-        (
-            "port = 80",
             "port = 80\nprotocol = \"sctp\"",
             "protocol \"sctp\" is not built yet; give tcp or udp",
         ),

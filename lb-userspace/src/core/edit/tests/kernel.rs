@@ -10,9 +10,9 @@ fn old() -> Capabilities {
 }
 
 const BY_NAME: &str = "mode fullnat is not available: kernel 5.10.0-46-amd64 has no atomic compare-exchange in BPF (needs 5.12); \
-                       use mode ipip, l2 or nat, or a kernel from 5.12 on";
+                       use mode gue, ipip, l2 or nat, or a kernel from 5.12 on";
 const BY_DEFAULT: &str = "mode fullnat, the default, is not available: kernel 5.10.0-46-amd64 has no atomic compare-exchange in \
-                          BPF (needs 5.12); use mode ipip, l2 or nat, or a kernel from 5.12 on";
+                          BPF (needs 5.12); use mode gue, ipip, l2 or nat, or a kernel from 5.12 on";
 
 fn text(text: String) -> Edit {
     let format = Format::Toml;

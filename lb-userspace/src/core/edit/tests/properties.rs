@@ -37,7 +37,7 @@ fn service_fields() -> impl Strategy<Value = Value> {
         names().prop_map(|name| json!({"name": name})),
         (9..12u8).prop_map(|host| json!({"address": format!("192.0.2.{host}")})),
         (79..82u16).prop_map(|port| json!({"port": port})),
-        prop_oneof![Just("nat"), Just("l2"), Just("gue")].prop_map(|mode| json!({"mode": mode})),
+        prop_oneof![Just("nat"), Just("gue"), Just("gre")].prop_map(|mode| json!({"mode": mode})),
         Just(json!({"backend": [{"address": "10.0.1.4"}]})),
         Just(json!({"table_size": 251})),
     ];

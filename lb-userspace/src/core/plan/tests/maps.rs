@@ -197,8 +197,12 @@ impl Maps {
                 "the way back of backend {id}"
             );
         }
-        let end = usize::from(backend.source_first) + usize::from(backend.source_count);
-        assert!(end <= self.sources.len(), "a backend has a source without a number");
+        let end = usize::from(backend.source_first_or_tunnel_port) + usize::from(backend.source_count);
+        let is_fullnat = backend.mode == Mode::Fullnat as u8;
+        assert!(
+            !is_fullnat || end <= self.sources.len(),
+            "a backend has a source without a number"
+        );
     }
 
     /// A packet begins a flow: it goes where its slot says.
@@ -257,7 +261,7 @@ impl Maps {
         for (vip, wanted) in wanted.iter().filter(|(_, wanted)| wanted.mode == Mode::Fullnat) {
             for backend in &wanted.backends {
                 let entry = image.services[vip].backends[&backend.key].entry;
-                let first = usize::from(entry.source_first);
+                let first = usize::from(entry.source_first_or_tunnel_port);
                 let has = &self.sources[first..first + usize::from(entry.source_count)];
                 let Some(hop) = backend.hop else { continue };
                 let wants = super::super::sources::of(wanted, hop.source);

@@ -58,6 +58,7 @@ fn wanted_with(sources: Vec<IpAddr>) -> Wanted {
         vip: vip(0),
         mode: Mode::Fullnat,
         table_size: 7,
+        tunnel_port: 6080,
         sources,
         backends: Vec::new(),
     }
@@ -82,7 +83,7 @@ fn backends(service: u8, mode: Mode) -> impl Strategy<Value = Vec<WantedBackend>
     let backend = move |host: u8| {
         let is_ipv6 = match mode {
             Mode::Nat | Mode::Fullnat => service >= 2,
-            Mode::L2 | Mode::Ipip => host % 2 == 1,
+            Mode::L2 | Mode::Ipip | Mode::Gue => host % 2 == 1,
         };
         (0..3u32, any::<bool>(), hops(is_ipv6)).prop_map(move |(weight, alive, hop)| WantedBackend {
             key: BackendKey {
@@ -105,13 +106,14 @@ fn source_lists() -> impl Strategy<Value = Vec<IpAddr>> {
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
-    let modes = prop_oneof![Just(Mode::Nat), Just(Mode::Fullnat), Just(Mode::L2), Just(Mode::Ipip)];
+    let modes = proptest::sample::select(&[Mode::Nat, Mode::Fullnat, Mode::L2, Mode::Ipip, Mode::Gue][..]);
     let sizes = proptest::sample::select(&TABLE_SIZES[..]);
     (0..4u8, modes, sizes, source_lists()).prop_flat_map(|(number, mode, table_size, sources)| {
         backends(number, mode).prop_map(move |backends| Wanted {
             vip: vip(number),
             mode,
             table_size,
+            tunnel_port: 6080 + u16::from(number),
             sources: sources.clone(),
             backends,
         })
@@ -225,12 +227,12 @@ fn content(image: &Image) -> BTreeMap<Vip, Content> {
         let owners = placed.owners.iter().map(|id| by_id.get(id).copied()).collect();
         let mut entries = BTreeMap::new();
         for (key, there) in &placed.backends {
-            let (service, source_first, source_count) = (0, 0, 0);
+            let (service, source_first_or_tunnel_port, source_count) = (0, 0, 0);
             entries.insert(
                 *key,
                 abi::Backend {
                     service,
-                    source_first,
+                    source_first_or_tunnel_port,
                     source_count,
                     ..there.entry
                 },
