@@ -46,6 +46,10 @@ pub const BACKEND_STATS: &str = "BACKEND_STATS";
 pub const REASONS: &str = "REASONS";
 /// How far a chain of extension headers is known, while a packet is looked at; array of one `u32`, per CPU.
 pub const FOUND: &str = "FOUND";
+/// [`crate::abi::Handed`] of the packet that the balancer hands over, array of one, per CPU.
+pub const HANDED: &str = "HANDED";
+/// What the balancer hands packets over to: the ICMP program; program array of one.
+pub const PROGRAMS: &str = "PROGRAMS";
 /// [`crate::abi::Meta`], array of one.
 pub const META: &str = "META";
 /// [`crate::abi::Trace`] of the last packet, array of one, mapped by the daemon.
@@ -75,6 +79,8 @@ pub const BALANCER: &[&str] = &[
     BACKEND_STATS,
     REASONS,
     FOUND,
+    HANDED,
+    PROGRAMS,
     META,
     TRACE,
 ];

@@ -44,12 +44,14 @@ pub enum Verdict {
     Pass,
     /// It is gone.
     Drop,
+    /// Its sender gets an answer.
+    Answer,
 }
 
 reasons! {
     /// Neither an IPv4 nor an IPv6 packet.
     NotIp = 0, Pass, "not_ip";
-    /// Neither TCP nor UDP.
+    /// Neither TCP nor UDP, nor an ICMP packet that is about a service.
     NotTcpUdp = 1, Pass, "not_tcp_udp";
     /// No service has this address, port and protocol, and it is nobody's way back.
     NoService = 2, Pass, "no_service";
@@ -67,9 +69,9 @@ reasons! {
     BadSource = 8, Drop, "bad_source";
     /// A fragment: its ports are not in every part.
     Fragment = 9, Drop, "fragment";
-    /// Its time to live, or hop limit, ends here.
+    /// Its time to live, or hop limit, ends here; its sender is not told, for it cannot be or enough were.
     TtlExpired = 10, Drop, "ttl_expired";
-    /// Larger than the link to the next hop takes, counting the outer header.
+    /// Larger than the link to the next hop takes, counting the outer header; its sender is not told, for it cannot be or enough were.
     TooBig = 11, Drop, "too_big";
     /// The service has no backend that may take it.
     NoBackend = 12, Drop, "no_backend";
@@ -91,6 +93,12 @@ reasons! {
     Internal = 20, Drop, "internal";
     /// IPv6 extension headers that cannot be followed: more than eight or 215 bytes of them, or a route that does not end here.
     ExtensionHeaders = 21, Drop, "extension_headers";
+    /// An ICMP echo request to an address that a service has: answered.
+    EchoAnswered = 22, Answer, "echo_answered";
+    /// Larger than the link to the next hop takes, counting the outer header: its sender is told what fits.
+    TooBigAnswered = 23, Answer, "too_big_answered";
+    /// Its time to live, or hop limit, ends here: its sender is told.
+    TtlExpiredAnswered = 24, Answer, "ttl_expired_answered";
 }
 
 #[cfg(test)]

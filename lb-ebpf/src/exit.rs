@@ -2,12 +2,16 @@
 
 use core::{arch::asm, intrinsics::cold_path};
 
-use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX};
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX},
+    programs::XdpContext,
+};
 use lb_common::reason::{Reason, Verdict};
 
-use crate::count;
+use crate::{count, icmp};
 
 /// A packet that leaves through an interface.
+#[derive(Clone, Copy)]
 pub enum Send {
     /// Through the one it came in by.
     Tx,
@@ -16,6 +20,7 @@ pub enum Send {
 }
 
 /// A packet that does not, and why.
+#[derive(Clone, Copy)]
 pub struct Exit(pub Reason);
 
 /// The outcome of a step.
@@ -23,19 +28,30 @@ pub type Step<T> = Result<T, Exit>;
 
 /// Ends a packet for `reason`.
 ///
-/// The way there is marked as rare, and holds an instruction sequence that the compiler cannot see into, though it is empty:
-/// without that it gets the reason ready before each check, on every packet's way and in registers that are wanted there.
+/// The way there is marked as rare, and holds an instruction that the compiler cannot see into, though it changes nothing: without
+/// that it gets the reason ready before each check, on every packet's way and in registers that are wanted there. It is a real one, as
+/// the kernel refuses two entries of the line table for the same place.
 #[inline(always)]
 pub fn exit<T>(reason: Reason) -> Step<T> {
     cold_path();
-    // SAFETY: it does nothing.
-    unsafe { asm!("/* {0} */", in(reg) reason as u64, options(nomem, nostack, preserves_flags)) };
+    // SAFETY: it gives a register the value that it has.
+    unsafe { asm!("{0} = {0}", in(reg) reason as u64, options(nomem, nostack, preserves_flags)) };
     Err(Exit(reason))
 }
 
-/// The XDP code of an outcome. A packet that is sent has been counted by then; one that is not is counted here.
+/// The XDP code of the balancer's outcome. A packet that is sent has been counted by then; one that is not is counted here, unless the
+/// ICMP program takes it over.
 #[inline(always)]
-pub fn verdict(outcome: Step<Send>) -> u32 {
+pub fn verdict(ctx: &XdpContext, outcome: Step<Send>) -> u32 {
+    if let Err(Exit(reason)) = outcome {
+        icmp::hand_over(ctx, reason);
+    }
+    last_verdict(outcome)
+}
+
+/// The XDP code of an outcome that nobody comes after.
+#[inline(always)]
+pub fn last_verdict(outcome: Step<Send>) -> u32 {
     match outcome {
         Ok(Send::Tx) => XDP_TX,
         Ok(Send::Redirect) => XDP_REDIRECT,
@@ -44,6 +60,7 @@ pub fn verdict(outcome: Step<Send>) -> u32 {
             match reason.verdict() {
                 Verdict::Pass => XDP_PASS,
                 Verdict::Drop => XDP_DROP,
+                Verdict::Answer => XDP_TX,
             }
         }
     }

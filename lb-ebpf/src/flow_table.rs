@@ -114,6 +114,27 @@ pub fn select<F: Keyed, const TRACED: bool>(packet: &Packet<F>, found: Found) ->
     }
 }
 
+/// Where the packets of a flow go, for an error about one of its backend's. One that is not known has sent nothing; the flow's state is not
+/// touched.
+#[inline(always)]
+pub fn of_error<F: Keyed>(packet: &Packet<F>, found: Found) -> Step<Target<F>> {
+    let key = F::key(packet, found.id as u16);
+    let Some(entry) = Candidates::of(key)?.find(key) else {
+        return exit(Reason::NoFlow);
+    };
+    let value = FlowValue(entry.value.load());
+    if value.0 == 0 {
+        return exit(Reason::FlowBusy);
+    }
+    let Some(backend) = BACKENDS.get(value.backend()) else {
+        return exit(Reason::Internal);
+    };
+    if backend.flags & backend_flags::ALIVE == 0 || backend.service != found.id as u16 {
+        return exit(Reason::BackendGone);
+    }
+    target(value.backend(), backend, value.index(), false)
+}
+
 /// The two buckets that a key may be in; they may be the same one.
 struct Candidates {
     first: Line,

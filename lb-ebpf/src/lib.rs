@@ -15,6 +15,8 @@
 //! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted, [`bucket`] what the hash tables
 //! of [`service`] and [`flow_table`] are made of.
 //!
+//! [`icmp`] is a program of its own, which gets what is about packets, and what packets have to be told about, by a tail call.
+//!
 //! `bin/balancer.rs` is all of that; `bin/stateless.rs` is the same without the flow table, for old kernels. Both declare the same
 //! maps.
 //!
@@ -32,6 +34,7 @@ pub mod count;
 pub mod exit;
 pub mod family;
 pub mod flow_table;
+pub mod icmp;
 pub mod maps;
 pub mod packet;
 pub mod parse;

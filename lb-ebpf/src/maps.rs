@@ -2,13 +2,13 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, DevMapHash, HashMap, LpmTrie, PerCpuArray},
+    btf_maps::{Array, DevMapHash, HashMap, LpmTrie, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
 use lb_common::{
     abi::{
-        Address, Back, BackKey, BackKey6, Backend, Bucket, Client6, Counters, Entry, Hop, Meta, Past, PortQueue,
-        Service, Slot, Trace,
+        Address, Back, BackKey, BackKey6, Backend, Bucket, Client6, Counters, Entry, Handed, Hop, Meta, Past,
+        PortQueue, Service, Slot, Trace,
         role::{self, RoleLine},
     },
     reason::Reason,
@@ -60,6 +60,10 @@ pub static BACKEND_STATS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 pub static REASONS: PerCpuArray<u64, { Reason::ALL.len() }> = PerCpuArray::new();
 #[btf_map]
 pub static FOUND: PerCpuArray<u32, 1> = PerCpuArray::new();
+#[btf_map]
+pub static HANDED: PerCpuArray<Handed, 1> = PerCpuArray::new();
+#[btf_map]
+pub static PROGRAMS: ProgramArray<1> = ProgramArray::new();
 #[btf_map]
 pub static META: Array<Meta, 1> = Array::new();
 #[btf_map]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
 
-use crate::wire::{self, Ethernet, Extension, FragmentHeader, Front, Ipv4, Ipv6, Ports, Tcp, Udp};
+use crate::wire::{self, Ethernet, Extension, FragmentHeader, Front, Icmp, Ipv4, Ipv6, Ports, Tcp, Udp};
 
 /// A header that may be read at any offset of a frame, and its bytes there.
 ///
@@ -32,6 +32,10 @@ unsafe impl Wire for Extension {
 // SAFETY: plain integers without padding.
 unsafe impl Wire for FragmentHeader {
     const BYTES: usize = size_of::<FragmentHeader>();
+}
+// SAFETY: plain integers without padding.
+unsafe impl Wire for Icmp {
+    const BYTES: usize = size_of::<Icmp>();
 }
 // SAFETY: bytes.
 unsafe impl<const BYTES: usize> Wire for Front<BYTES> {

@@ -75,7 +75,7 @@ pub fn role<F: Family>(address: F::Address) -> u8 {
 
 /// The service that a packet is for.
 #[inline(always)]
-fn find<F: Balanced>(addresses: &Addresses<F>) -> Step<Option<Found>> {
+pub fn find<F: Balanced>(addresses: &Addresses<F>) -> Step<Option<Found>> {
     let key = F::vip_key(addresses.destination, addresses.destination_port, addresses.protocol);
     let Some(id) = look_up(key) else {
         return Ok(None);

@@ -35,6 +35,12 @@ pub fn backend<const TRACED: bool>(id: u32) {
     record::<TRACED>(|trace| trace.backend = id);
 }
 
+/// It goes to no backend after all: its sender gets an answer, or nobody anything.
+#[inline(always)]
+pub fn no_backend<const TRACED: bool>() {
+    record::<TRACED>(|trace| trace.backend = 0);
+}
+
 /// Its flow was known.
 #[inline(always)]
 pub fn flow<const TRACED: bool>() {

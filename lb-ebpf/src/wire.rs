@@ -164,3 +164,16 @@ pub struct Udp {
 
 /// Bytes of [`Udp`].
 pub const UDP_BYTES: usize = 8;
+
+/// RFC 792, RFC 4443.
+#[repr(C)]
+pub struct Icmp {
+    /// Type and code.
+    pub kind: u16,
+    pub checksum: u16,
+    /// What the type has there.
+    pub rest: u32,
+}
+
+/// Bytes of [`Icmp`].
+pub const ICMP_BYTES: usize = 8;

@@ -42,7 +42,7 @@ pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, Port
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -54,6 +54,9 @@ pub const BACKEND_BITS: u32 = 24;
 pub mod protocol {
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
+    /// Not a service's; what is said about its packets.
+    pub const ICMP: u8 = 1;
+    pub const ICMPV6: u8 = 58;
 }
 
 /// How a packet reaches its backend.
@@ -288,6 +291,20 @@ pub mod hop_egress {
     pub const HOST: u32 = u32::MAX;
 }
 
+/// What the balancer tells its ICMP program of a packet that it hands over, and what that one remembers of its CPU. 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Handed {
+    /// What the packet would be counted under, a [`crate::reason::Reason`].
+    pub reason: u32,
+    /// How large it could have been, in bytes, if it was too large.
+    pub largest: u32,
+    /// Number of the current window of time in which errors are counted.
+    pub window: u32,
+    /// Errors sent in it.
+    pub sent: u32,
+}
+
 /// What a map set is made with; written once when it is created and read by every daemon that adopts it. 64 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -339,6 +356,7 @@ assert_layout! {
     BackKey6: 24, 8;
     Back: 8, 4;
     Hop: 16, 4;
+    Handed: 16, 4;
     Meta: 64, 8;
     Trace: 32, 8;
 }

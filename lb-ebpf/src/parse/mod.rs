@@ -63,6 +63,8 @@ pub struct Length {
 pub trait Header: Family {
     /// What [`Header::addresses`] sees and [`Header::length`] needs.
     type Kept: Copy;
+    /// What it is of a packet that is no fragment.
+    const WHOLE: Self::Kept;
 
     /// Reads addresses and ports. What has none to read is somebody else's, unless it goes to an address that a service has.
     fn addresses(window: &Window) -> Step<Addresses<Self>>;

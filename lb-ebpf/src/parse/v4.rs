@@ -12,6 +12,7 @@ use crate::{
 
 impl Header for V4 {
     type Kept = ();
+    const WHOLE: () = ();
 
     #[inline(always)]
     fn addresses(window: &Window) -> Step<Addresses<V4>> {

@@ -30,6 +30,7 @@ struct Upper {
 
 impl Header for V6 {
     type Kept = FirstFragment;
+    const WHOLE: FirstFragment = FirstFragment(false);
 
     #[inline(always)]
     fn addresses(window: &Window) -> Step<Addresses<V6>> {

@@ -20,6 +20,7 @@ use lb_common::{
 use crate::{
     exit::{Step, exit},
     family::Family,
+    icmp,
     packet::Window,
     parse::{Header, Packet},
     select::{Source, Target},
@@ -49,7 +50,8 @@ pub trait Rewrite: Header {
     fn sum(window: &Window, packet: &Packet<Self>) -> Step<Option<u32>>;
 }
 
-/// What TCP or UDP says its header and payload add up to, but for the addresses in the pseudo header; not folded.
+/// What TCP or UDP says its header and payload add up to, but for the addresses in the pseudo header; not folded. ICMP, which is sent
+/// on where it is about a packet, has a checksum too: with a pseudo header in IPv6 only.
 #[inline(always)]
 fn transport_sum<F: Header>(window: &Window, packet: &Packet<F>, addresses: u32) -> Step<Option<u32>> {
     let length = (packet.total_length.wrapping_sub(packet.header_length as u32) as u16).to_be();
@@ -62,6 +64,9 @@ fn transport_sum<F: Header>(window: &Window, packet: &Packet<F>, addresses: u32)
         if udp.checksum == 0 || udp.length != length {
             return Ok(None);
         }
+    }
+    if packet.protocol == protocol::ICMP {
+        return Ok(Some(0));
     }
     let pseudo = addresses + length as u32 + u16::from_ne_bytes([0, packet.protocol]) as u32;
     Ok(Some(!fold(pseudo) as u32))
@@ -80,6 +85,7 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
         return exit(Reason::Internal);
     };
     if packet.total_length > backend.largest as u32 {
+        icmp::note_largest(backend.largest);
         return exit(Reason::TooBig);
     }
     match mode {

@@ -286,6 +286,7 @@ impl Owner {
                 verdict: match reason.verdict() {
                     Verdict::Pass => "pass",
                     Verdict::Drop => "drop",
+                    Verdict::Answer => "answer",
                 }
                 .into(),
                 meaning: reason.meaning().trim().into(),

@@ -234,6 +234,11 @@ fn reasons(page: &mut Page, snapshot: &Snapshot) {
         "pass",
         "Packets left to the kernel, by reason.",
     );
+    family(
+        "lb_answered_packets_total",
+        "answer",
+        "Packets whose sender got an answer, by reason.",
+    );
 }
 
 /// The text as it grows: families, each with its samples.

@@ -30,6 +30,7 @@ pub struct Plan {
     server_kind: ServerKind,
     content: Content,
     has_programs: bool,
+    has_room: bool,
     is_kept: bool,
 }
 
@@ -48,6 +49,7 @@ impl Plan {
             server_kind: ServerKind::best(),
             content: Content::default(),
             has_programs: true,
+            has_room: true,
             is_kept: false,
         }
     }
@@ -86,6 +88,14 @@ impl Plan {
         }
     }
 
+    /// All links carry the same, so that a client's full packet with an outer header fits none.
+    pub fn without_room(self) -> Self {
+        Self {
+            has_room: false,
+            ..self
+        }
+    }
+
     /// The lab stays when it is dropped, and when this process ends; the next one with [`crate::clear_kept`] removes it.
     pub fn kept(self) -> Self {
         Self { is_kept: true, ..self }
@@ -120,6 +130,7 @@ impl Plan {
         let cabling = Cabling {
             layout: self.layout,
             mode: self.mode,
+            has_room: self.has_room,
         };
         cabling.lay(&hosts)?;
         if self.has_programs {

@@ -150,6 +150,8 @@ pub struct Hosts<'a> {
 pub struct Cabling {
     pub layout: Layout,
     pub mode: Mode,
+    /// Whether the balancer's and the servers' links carry a full packet with an outer header, where the mode adds one.
+    pub has_room: bool,
 }
 
 impl Cabling {
@@ -258,7 +260,7 @@ impl Cabling {
     }
 
     fn fabric_mtu_bytes(&self) -> u32 {
-        if self.mode.is_tunnel() {
+        if self.has_room && self.mode.is_tunnel() {
             MTU_WITH_OUTER_HEADER_BYTES
         } else {
             MTU_BYTES

@@ -1,7 +1,8 @@
 //! What can be said of a frame's bytes without knowing how they came about.
 
 use etherparse::{
-    Ethernet2Header, IpNumber, Ipv4Header, Ipv6Extensions, Ipv6Header, TcpHeader, UdpHeader, ether_type, ip_number,
+    Ethernet2Header, Icmpv4Header, Icmpv6Header, IpNumber, Ipv4Header, Ipv6Extensions, Ipv6Header, TcpHeader,
+    UdpHeader, ether_type, ip_number,
 };
 
 use super::places::TUNNEL_PORT;
@@ -74,7 +75,25 @@ fn behind(protocol: IpNumber, payload: &[u8], pseudo: &Pseudo) -> Option<String>
         ip_number::IPV6 => ipv6(payload, "inner IPv6"),
         ip_number::TCP => tcp(pseudo, payload),
         ip_number::UDP => udp(pseudo, payload),
+        ip_number::ICMP | ip_number::IPV6_ICMP => icmp(pseudo, payload),
         _ => None,
+    }
+}
+
+fn icmp(pseudo: &Pseudo, message: &[u8]) -> Option<String> {
+    let wrong = |is: u16, wanted: u16| (is != wanted).then(|| format!("ICMP checksum {is:#06x}, not {wanted:#06x}"));
+    match *pseudo {
+        Pseudo::V4(..) => match Icmpv4Header::from_slice(message) {
+            Ok((header, data)) => wrong(header.checksum, header.icmp_type.calc_checksum(data)),
+            Err(error) => Some(format!("ICMP: {error}")),
+        },
+        Pseudo::V6(source, destination) => match Icmpv6Header::from_slice(message) {
+            Ok((header, data)) => {
+                let wanted = header.icmp_type.calc_checksum(source, destination, data).ok()?;
+                wrong(header.checksum, wanted)
+            }
+            Err(error) => Some(format!("ICMPv6: {error}")),
+        },
     }
 }
 

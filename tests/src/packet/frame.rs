@@ -7,7 +7,8 @@ use etherparse::{
     ip_number,
 };
 
-use super::ip::Ip;
+use super::ip::{Ip, udp_header};
+use super::outer::Outer;
 use super::places::{BALANCER_MAC, ROUTER_MAC};
 
 /// What trailing bytes of a frame are filled with: nothing that a balancer would write there.
@@ -32,23 +33,15 @@ pub struct Frame {
     outer: Option<Outer>,
 }
 
-/// An outer header, and a UDP header behind it.
-#[derive(Clone, Debug)]
-struct Outer {
-    ip: Ip,
-    udp: Option<OuterUdp>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct OuterUdp {
-    ports: (u16, u16),
-    checksum: bool,
-}
-
 #[derive(Clone, Debug)]
 pub enum Transport {
     Tcp(TcpHeader),
-    Udp { ports: (u16, u16), checksum: bool },
+    Udp {
+        ports: (u16, u16),
+        checksum: bool,
+    },
+    /// Some other protocol's, its header in the payload.
+    Other,
 }
 
 impl Frame {
@@ -66,10 +59,42 @@ impl Frame {
         Self::new(from, to, Transport::Udp { ports, checksum: true })
     }
 
+    /// A frame that somebody else built, to be put into a tunnel: IP without extension headers, with any protocol.
+    ///
+    /// # Panics
+    ///
+    /// If that is not what it is.
+    pub fn around(bytes: &[u8]) -> Self {
+        let (ethernet, rest) = Ethernet2Header::from_slice(bytes).expect("an Ethernet header");
+        let (ip, payload) = match ethernet.ether_type {
+            EtherType::IPV4 => {
+                let (ip, rest) = Ipv4Header::from_slice(rest).expect("an IPv4 header");
+                (Ip::V4(ip), rest)
+            }
+            _ => {
+                let (ip, rest) = Ipv6Header::from_slice(rest).expect("an IPv6 header");
+                (Ip::V6(ip), rest)
+            }
+        };
+        let frame = Self {
+            source_mac: ethernet.source,
+            destination_mac: ethernet.destination,
+            ip,
+            extensions: Vec::new(),
+            transport: Transport::Other,
+            payload: payload.to_vec(),
+            padding: Vec::new(),
+            outer: None,
+        };
+        assert_eq!(frame.bytes(), bytes);
+        frame
+    }
+
     fn new(from: SocketAddr, to: SocketAddr, transport: Transport) -> Self {
         let protocol = match transport {
             Transport::Tcp(_) => ip_number::TCP,
             Transport::Udp { .. } => ip_number::UDP,
+            Transport::Other => panic!("it has no ports"),
         };
         let ip = match Ip::between(from.ip(), to.ip(), TTL, protocol) {
             Ip::V4(header) => Ip::V4(Ipv4Header {
@@ -269,6 +294,7 @@ impl Frame {
         match &mut self.transport {
             Transport::Tcp(header) => header.source_port = from.port(),
             Transport::Udp { ports, .. } => ports.0 = from.port(),
+            Transport::Other => {}
         }
         self
     }
@@ -284,69 +310,38 @@ impl Frame {
         match &mut self.transport {
             Transport::Tcp(header) => header.destination_port = to.port(),
             Transport::Udp { ports, .. } => ports.1 = to.port(),
+            Transport::Other => {}
         }
         self
     }
 
     /// The same behind an outer header (RFC 2003, RFC 2473): DSCP and ECN copied, never fragmented, identification 0, time to live
     /// 64.
-    pub fn in_tunnel(mut self, source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Self {
-        let (protocol, class) = match &self.ip {
-            Ip::V4(ip) => (ip_number::IPV4, ip.dscp.value() << 2 | ip.ecn.value()),
-            Ip::V6(ip) => (ip_number::IPV6, ip.traffic_class),
-        };
-        let mut outer = Ip::between(source.into(), destination.into(), 64, protocol);
-        match &mut outer {
-            Ip::V4(outer) => {
-                outer.dscp = IpDscp::try_new(class >> 2).expect("6 bits");
-                outer.ecn = IpEcn::try_new(class & 3).expect("2 bits");
-            }
-            Ip::V6(outer) => outer.traffic_class = class,
-        }
-        self.outer = Some(Outer { ip: outer, udp: None });
-        self
+    pub fn in_tunnel(self, source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Self {
+        let outer = Outer::around(&self.ip, source.into(), destination.into());
+        let outer = Some(outer);
+        Self { outer, ..self }
     }
 
     /// The same with a UDP header to this port between (GUE variant 1). It has a checksum in IPv6, as the packet's own say what is
     /// in it: so not where it has none, nor has extension headers.
     pub fn in_gue(self, source: impl Into<IpAddr>, destination: impl Into<IpAddr>, port: u16) -> Self {
-        let mut frame = self.in_tunnel(source, destination);
-        let is_summed = !matches!(frame.transport, Transport::Udp { checksum: false, .. });
-        let is_plain = frame.extensions.is_empty();
-        let outer = frame.outer.as_mut().expect("it is in a tunnel");
-        let checksum = match &mut outer.ip {
-            Ip::V4(ip) => {
-                ip.protocol = ip_number::UDP;
-                false
-            }
-            Ip::V6(ip) => {
-                ip.next_header = ip_number::UDP;
-                is_summed && is_plain
-            }
-        };
-        outer.udp = Some(OuterUdp {
-            ports: (0, port),
-            checksum,
-        });
-        frame
+        let is_summed = !matches!(self.transport, Transport::Udp { checksum: false, .. });
+        let can_be_summed = is_summed && self.extensions.is_empty();
+        let outer = Outer::around(&self.ip, source.into(), destination.into());
+        let outer = Some(outer.with_udp(port, can_be_summed));
+        Self { outer, ..self }
     }
 
     /// The same with what spreads flows, the outer header's flow label and the UDP header's source port, as in these bytes.
-    pub fn spread_as(mut self, bytes: &[u8]) -> Self {
-        const ETHERNET: usize = 14;
-        let Some(outer) = &mut self.outer else { return self };
-        let behind = match &mut outer.ip {
-            Ip::V4(_) => ETHERNET + 20,
-            Ip::V6(ip) => {
-                let word = u32::from_be_bytes(bytes[ETHERNET..ETHERNET + 4].try_into().expect("4 bytes"));
-                ip.flow_label = (word & 0xf_ffff).try_into().expect("20 bits");
-                ETHERNET + 40
-            }
-        };
-        if let Some(udp) = &mut outer.udp {
-            udp.ports.0 = u16::from_be_bytes(bytes[behind..behind + 2].try_into().expect("2 bytes"));
-        }
-        self
+    pub fn spread_as(self, bytes: &[u8]) -> Self {
+        let outer = self.outer.map(|outer| outer.spread_as(bytes));
+        Self { outer, ..self }
+    }
+
+    /// The packet as it lies on the wire, from the IP header on.
+    pub fn packet(&self) -> Vec<u8> {
+        self.bytes()[14..].to_vec()
     }
 
     /// The frame as it lies on the wire.
@@ -357,15 +352,12 @@ impl Frame {
         let mut packet = ip.sealed(behind.len());
         packet.extend_from_slice(&behind);
         if let Some(outer) = &self.outer {
-            if let Some(udp) = &outer.udp {
-                packet.splice(0..0, udp_header(&outer.ip, udp.ports, udp.checksum, &packet));
-            }
-            packet.splice(0..0, outer.ip.clone().sealed(packet.len()));
+            packet.splice(0..0, outer.in_front_of(&packet));
         }
         let ethernet = Ethernet2Header {
             source: self.source_mac,
             destination: self.destination_mac,
-            ether_type: self.outer.as_ref().map_or(&self.ip, |outer| &outer.ip).ether_type(),
+            ether_type: self.outer.as_ref().map_or(&self.ip, Outer::ip).ether_type(),
         };
         let mut bytes = ethernet.to_bytes().to_vec();
         bytes.extend_from_slice(&packet);
@@ -401,21 +393,9 @@ impl Frame {
                 header.to_bytes().to_vec()
             }
             Transport::Udp { ports, checksum } => udp_header(&self.ip, *ports, *checksum, &self.payload),
+            Transport::Other => Vec::new(),
         };
         bytes.extend_from_slice(&self.payload);
         bytes
     }
-}
-
-fn udp_header(ip: &Ip, (from, to): (u16, u16), checksum: bool, payload: &[u8]) -> Vec<u8> {
-    let header = UdpHeader::without_ipv4_checksum(from, to, payload.len());
-    let mut header = header.expect("short enough");
-    if checksum {
-        let sum = match ip {
-            Ip::V4(ip) => header.calc_checksum_ipv4_raw(ip.source, ip.destination, payload),
-            Ip::V6(ip) => header.calc_checksum_ipv6_raw(ip.source, ip.destination, payload),
-        };
-        header.checksum = sum.expect("short enough");
-    }
-    header.to_bytes().to_vec()
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use etherparse::{EtherType, IpNumber, Ipv4Header, Ipv6Header};
+use etherparse::{EtherType, IpNumber, Ipv4Header, Ipv6Header, UdpHeader};
 
 /// An IP header.
 #[derive(Clone, Debug)]
@@ -55,4 +55,18 @@ impl Ip {
             }
         }
     }
+}
+
+/// A UDP header, with a checksum if it is to have one.
+pub fn udp_header(ip: &Ip, (from, to): (u16, u16), checksum: bool, payload: &[u8]) -> Vec<u8> {
+    let header = UdpHeader::without_ipv4_checksum(from, to, payload.len());
+    let mut header = header.expect("short enough");
+    if checksum {
+        let sum = match ip {
+            Ip::V4(ip) => header.calc_checksum_ipv4_raw(ip.source, ip.destination, payload),
+            Ip::V6(ip) => header.calc_checksum_ipv6_raw(ip.source, ip.destination, payload),
+        };
+        header.checksum = sum.expect("short enough");
+    }
+    header.to_bytes().to_vec()
 }

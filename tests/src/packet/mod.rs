@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - [`frame`]: frames, built by a crate that shares no code with ours
-//! - `ip`: their IP headers
+//! - `ip`: their IP headers; `outer`: those of tunnels
+//! - [`icmp`]: the same of ICMP
 //! - [`check`]: checksums computed anew by that crate
 //! - [`world`]: the program with its maps, filled by the daemon's own plan
 //! - [`loaded`]: loaded programs, to be used again
@@ -15,9 +16,11 @@
 pub mod check;
 pub mod flows;
 pub mod frame;
+pub mod icmp;
 mod ip;
 pub mod loaded;
 pub mod objects;
+mod outer;
 pub mod places;
 pub mod random;
 pub mod world;
@@ -25,6 +28,7 @@ pub mod world;
 pub use check::{assert_same, bad_checksum};
 pub use flows::Flows;
 pub use frame::Frame;
+pub use icmp::Icmp;
 pub use random::Random;
 pub use world::{Setup, World, pool, service};
 

@@ -177,6 +177,14 @@ impl World {
         outcome.packet
     }
 
+    /// Runs a packet whose sender is to get an answer, and gives that.
+    #[track_caller]
+    pub fn answered(&mut self, what: &str, packet: &[u8], reason: Reason) -> Vec<u8> {
+        let outcome = self.run(packet);
+        assert_eq!((outcome.verdict, outcome.reason), (Verdict::Tx, Some(reason)), "{what}");
+        outcome.packet
+    }
+
     /// Runs a packet that is not to be sent.
     #[track_caller]
     pub fn not_sent(&mut self, what: &str, packet: &[u8], reason: Reason) -> Outcome {

@@ -196,8 +196,18 @@ fn rows() -> Vec<(&'static str, Make, Reason, Reason)> {
             BadLength,
             NoService,
         ),
-        ("hop limit 1", Box::new(|f| f.ttl(1).bytes()), TtlExpired, NoService),
-        ("hop limit 0", Box::new(|f| f.ttl(0).bytes()), TtlExpired, NoService),
+        (
+            "hop limit 1",
+            Box::new(|f| f.ttl(1).bytes()),
+            TtlExpiredAnswered,
+            NoService,
+        ),
+        (
+            "hop limit 0",
+            Box::new(|f| f.ttl(0).bytes()),
+            TtlExpiredAnswered,
+            NoService,
+        ),
         (
             "another port",
             Box::new(|f| f.to(std::net::SocketAddr::new(Family::V6.service().ip(), 81)).bytes()),

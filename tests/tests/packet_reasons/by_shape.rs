@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use etherparse::ip_number;
 use lb_common::reason::Reason;
 use lb_tests::packet::places::{CLIENT, Family, SERVICE, SERVICE6, STRANGER, backend6, client6};
-use lb_tests::packet::{Frame, World, pool, service};
+use lb_tests::packet::{Frame, Icmp, World, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
 
 use super::{Row, row, special};
@@ -54,8 +54,15 @@ fn each<const N: usize>(reason: Reason, packets: [(&'static str, Vec<u8>); N]) -
         .collect()
 }
 
+/// More of it in `packet_icmp`.
+fn echo() -> Vec<Row> {
+    let request = Icmp::new((*CLIENT.ip()).into(), (*SERVICE.ip()).into(), (8, 0));
+    each(Reason::EchoAnswered, [("an echo request", request.bytes())])
+}
+
 pub fn rows() -> Vec<Row> {
     let groups = [
+        echo(),
         not_ours(),
         of_others(),
         other_malformed(),
@@ -199,11 +206,16 @@ fn not_forwarded() -> Vec<Row> {
         ],
     );
     rows.extend(each(
-        Reason::TtlExpired,
+        Reason::TtlExpiredAnswered,
         [
             ("time to live 1", syn().ttl(1).bytes()),
             ("time to live 0", datagram().ttl(0).bytes()),
         ],
+    ));
+    let nobody = SocketAddrV4::new([224, 0, 0, 5].into(), 40000);
+    rows.extend(each(
+        Reason::TtlExpired,
+        [("time to live 1, from a group", syn().from(nobody).ttl(1).bytes())],
     ));
     rows
 }

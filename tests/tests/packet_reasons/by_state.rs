@@ -41,6 +41,13 @@ fn long(bytes: usize) -> Vec<u8> {
         .bytes()
 }
 
+/// The same to the MAC of a group.
+fn to_many(bytes: usize) -> Vec<u8> {
+    let mut packet = long(bytes);
+    packet[0] |= 1;
+    packet
+}
+
 fn answer(to: SocketAddrV4) -> Frame {
     Frame::tcp(backend(1), to).ack()
 }
@@ -89,19 +96,30 @@ pub fn rows() -> Vec<Row> {
 fn of_the_backend() -> Vec<Row> {
     let full = MTU as usize;
     vec![
-        special(Reason::TooBig, "more than the link takes", long(full + 1), l2),
-        special(Reason::TooBig, "more than the link takes, nat", long(full + 1), nat),
+        special(Reason::TooBigAnswered, "more than the link takes", long(full + 1), l2),
+        special(
+            Reason::TooBigAnswered,
+            "more than the link takes, nat",
+            long(full + 1),
+            nat,
+        ),
         of_fullnat(
-            Reason::TooBig,
+            Reason::TooBigAnswered,
             "more than the link takes, fullnat",
             long(full + 1),
             fullnat,
         ),
         special(
-            Reason::TooBig,
+            Reason::TooBigAnswered,
             "fits without the outer header alone",
             long(full - 19),
             ipip,
+        ),
+        special(
+            Reason::TooBig,
+            "more than the link takes, sent to many",
+            to_many(full + 1),
+            l2,
         ),
         special(Reason::NoBackend, "nobody behind the service", syn(), |world| {
             world.serve(&service(TCP, Mode::Nat, Vec::new()));

@@ -92,6 +92,7 @@ fn check(row: &Row, world: &mut World) {
     match row.reason.verdict() {
         Fate::Drop => assert_eq!(outcome.verdict, Verdict::Drop, "{what}"),
         Fate::Pass => assert_eq!(outcome.verdict, Verdict::Pass, "{what}"),
+        Fate::Answer => assert_eq!(outcome.verdict, Verdict::Tx, "{what}"),
     }
     if row.reason.verdict() == Fate::Pass && row.reason != Reason::KernelRoutes {
         assert_same(what, &outcome.packet, &row.packet);

@@ -20,11 +20,11 @@ const SLOW: &str = "minutes under emulation, and what the kernel does in it is i
 const FULL_SPEED: &str = "two threads race within microseconds, which needs two CPUs at full speed";
 const MANY_PACKETS: &str =
     "too many packets for an emulated machine, and the kernel treats each as it treats those of other tests";
-const SAME_PATH: &str =
-    "seconds for every kernel, and each of the four modes serves clients in another test that runs here";
+const SAME_PATH: &str = "seconds for every kernel, and its packets are like those of another test that runs here";
 const OF_IPV6: &str =
     "seconds for every kernel, and what becomes of IPv6 packets in each mode is in packet_families, which runs here";
 const OF_PACKETS: &str = "what packets of this kind become is in packet_modes and packet_reasons, which run here";
+const OF_ICMP: &str = "what becomes of ICMP packets, and of those that do not fit, is in packet_icmp, which runs here";
 const OF_FULLNAT: &str = "what packets of `fullnat` become is in packet_modes and packet_flow_table, which run here";
 const OF_TESTS: &str = "about a tool of the tests, which is the same on every kernel";
 const BOOKKEEPING: &str =
@@ -35,9 +35,12 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_cli", "", SLOW),
     left_out("net_crash", "", SLOW),
     left_out("net_failover", "", SLOW),
+    left_out("net_icmp", "", OF_ICMP),
     left_out("net_modes", "fullnat_over_ipv6", OF_IPV6),
     left_out("net_modes", "fullnat_with_two_arms", SAME_PATH),
+    left_out("net_modes", "gue", SAME_PATH),
     left_out("net_modes", "ipip_over_ipv6", OF_IPV6),
+    left_out("net_modes", "ipv4_in_gue_in_ipv6", OF_IPV6),
     left_out("net_modes", "ipv4_in_ipv6", OF_IPV6),
     left_out("net_modes", "ipv6_in_ipv4", OF_IPV6),
     left_out("net_modes", "l2_over_ipv6", OF_IPV6),
@@ -68,7 +71,9 @@ const LEFT_OUT: &[LeftOut] = &[
         FULL_SPEED,
     ),
     left_out("packet_families", "headers", OF_PACKETS),
+    left_out("packet_icmp", "answer::errors_are_limited", MANY_PACKETS),
     left_out("packet_loaded", "", OF_TESTS),
+    left_out("packet_modes", "spread", MANY_PACKETS),
     left_out("packet_random", "", MANY_PACKETS),
     left_out("packet_reasons", "each_packet_of_fullnat", OF_FULLNAT),
     left_out("packet_replay", "captures", OF_FILES),

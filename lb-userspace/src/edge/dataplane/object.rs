@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use aya::maps::ProgramArray;
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use lb_common::abi::{Meta, vip_buckets};
@@ -71,6 +72,11 @@ pub fn name(traced: bool) -> &'static str {
     if traced { "balancer_traced" } else { "balancer" }
 }
 
+/// The name of the program that it hands packets over to.
+fn icmp_name(traced: bool) -> &'static str {
+    if traced { "icmp_traced" } else { "icmp" }
+}
+
 /// Loads the balancer: its maps, made or taken from `pin_dir`, and the verified program.
 pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     let paths: Vec<_> = maps::BALANCER
@@ -104,7 +110,24 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     program(&mut ebpf, name(load.traced))?
         .load()
         .map_err(DataplaneError::program)?;
+    hand_over(&mut ebpf, icmp_name(load.traced))?;
     Ok(ebpf)
+}
+
+/// Loads the program that the balancer hands packets over to, in the place of the one that may be there: a packet meets the old or
+/// the new one.
+fn hand_over(ebpf: &mut Ebpf, name: &str) -> Result<(), DataplaneError> {
+    program(ebpf, name)?.load().map_err(DataplaneError::program)?;
+    let program = loaded(ebpf, name)?
+        .fd()
+        .and_then(|fd| Ok(fd.try_clone()?))
+        .map_err(DataplaneError::program)?;
+    let map = ebpf.map_mut(maps::PROGRAMS);
+    let map = map.ok_or_else(|| DataplaneError::Object(format!("no map {}", maps::PROGRAMS)))?;
+    let programs = ProgramArray::try_from(map);
+    programs
+        .and_then(|mut programs| programs.set(0, &program, 0))
+        .map_err(|error| DataplaneError::map(maps::PROGRAMS, error))
 }
 
 /// Loads `decap`; which addresses it knows is for the caller to fill in.

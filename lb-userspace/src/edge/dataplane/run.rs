@@ -84,14 +84,17 @@ impl Runner {
         }
         let program = object::loaded(&dataplane.ebpf, dataplane.program)?;
         let (verdict, length) = once(program, metadata, packet, &mut self.buffer)?;
+        let trace: Trace = self.trace.load(0);
         let reason = match verdict {
             Verdict::Pass | Verdict::Drop => self.reason(dataplane)?,
+            // An answer to its sender.
+            Verdict::Tx if trace.backend == 0 => self.reason(dataplane)?,
             Verdict::Tx | Verdict::Redirect | Verdict::Aborted => None,
         };
         Ok(Outcome {
             verdict,
             reason,
-            trace: self.trace.load(0),
+            trace,
             packet: self.buffer[metadata..length].to_vec(),
         })
     }

@@ -327,16 +327,20 @@ pub fn duplicate(ebpf: &mut Ebpf, name: &str) -> Result<MapData, DataplaneError>
         .map(name)
         .ok_or_else(|| DataplaneError::Object(format!("no map {name}")))?;
     let data = match map {
-        Any::Array(data) | Any::HashMap(data) | Any::LpmTrie(data) | Any::DevMapHash(data) | Any::PerCpuArray(data) => {
-            data
-        }
+        Any::Array(data)
+        | Any::HashMap(data)
+        | Any::LpmTrie(data)
+        | Any::DevMapHash(data)
+        | Any::PerCpuArray(data)
+        | Any::ProgramArray(data) => data,
         _ => return Err(DataplaneError::Object(format!("map {name} has an unexpected type"))),
     };
     let id = data.info().map_err(|error| DataplaneError::map(name, error))?.id();
     MapData::from_id(id).map_err(|error| DataplaneError::map(name, error))
 }
 
-fn typed<T>(ebpf: &mut Ebpf, name: &str) -> Result<T, DataplaneError>
+/// A map of the object, as the type that it has there.
+pub fn typed<T>(ebpf: &mut Ebpf, name: &str) -> Result<T, DataplaneError>
 where
     T: TryFrom<aya::maps::Map, Error = MapError>,
 {

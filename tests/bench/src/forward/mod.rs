@@ -72,9 +72,6 @@ const fn headline(figure: &'static str, says: &'static str) -> Headline {
     Headline { figure, says }
 }
 
-/// One round with two cores for so many with one.
-const TWO_CORES: usize = 4;
-
 /// How much is measured.
 struct Extents {
     flows: Vec<u32>,
@@ -272,7 +269,7 @@ fn measure(world: &mut World, extents: &Extents, is_first: bool) -> Result<Resul
         Some(other) => match two_cores::move_to(other, world.balancers()) {
             Ok(()) => Ok(rounds(
                 crossing(&subjects, extents),
-                count.div_ceil(TWO_CORES),
+                count.div_ceil(two_cores::ONE_OF),
                 |load| world.send_across(load, extents.count(load)),
             )?),
             Err(error) => Err(format!("{error:#}")),

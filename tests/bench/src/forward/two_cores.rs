@@ -13,6 +13,9 @@ use rustix::thread::UnshareFlags;
 use super::hosts::DEVICE;
 use crate::measure::pin_thread;
 
+/// One round with two cores for so many with one.
+pub const ONE_OF: usize = 4;
+
 /// How long the kernel may take to start a thread.
 const START_LIMIT: Duration = Duration::from_secs(5);
 

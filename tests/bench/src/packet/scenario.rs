@@ -238,6 +238,13 @@ pub fn all() -> Vec<Scenario> {
         balancer("pass/not-ours", code::PASS, Way::Not(Reason::NoService), |flows| {
             world::not_ours(Flows::Random(flows))
         }),
+        balancer(
+            "pass/not-ours-alike",
+            code::PASS,
+            Way::Not(Reason::NoService),
+            |flows| world::not_ours_alike(Flows::Random(flows)),
+        )
+        .few(),
         balancer("drop/ttl-expired", code::DROP, Way::Not(Reason::TtlExpired), |flows| {
             world::expired(Flows::Random(flows))
         })

@@ -35,6 +35,8 @@ pub const SERVICE_PORT: u16 = 80;
 const BACKEND_PORT: u16 = 8080;
 /// Address of the clients' first; as many follow as the flows need.
 const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// The same for clients whose addresses end unlike those of any backend.
+const UNLIKE_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 200, 1);
 /// Port of the first client's first flow.
 pub const FIRST_PORT: u16 = lb_common::bench::FIRST_CLIENT_PORT;
 /// First source address of `fullnat`; the others follow.
@@ -238,8 +240,17 @@ pub fn traffic_to(to: SocketAddrV4, kind: Kind, flows: Flows) -> Traffic {
     }
 }
 
-/// Packets to an address that is nobody's here.
+/// Packets to an address that is nobody's here, from clients whose addresses end unlike those of any backend.
 pub fn not_ours(flows: Flows) -> Traffic {
+    let client = SocketAddrV4::new(UNLIKE_CLIENT, FIRST_PORT);
+    Traffic {
+        frame: Kind::Established.frame(client, STRANGER),
+        flows,
+    }
+}
+
+/// The same from clients each of whose addresses ends as some backend's of `nat`, as one in hundreds does.
+pub fn not_ours_alike(flows: Flows) -> Traffic {
     Traffic {
         frame: Kind::Established.frame(client(), STRANGER),
         flows,

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
+use lb_common::abi::Handed;
 use lb_common::maps;
 
 use crate::core::image::Image;
 use crate::edge::dataplane::mapped::Mapped;
-use crate::edge::dataplane::tables::{Tables, duplicate};
+use crate::edge::dataplane::tables::{Tables, duplicate, typed};
 use crate::edge::dataplane::{Dataplane, DataplaneError};
 
 /// Puts a data plane that is neither pinned nor attached back to where it began, and gives the account of its maps. `ports` as
@@ -54,8 +55,9 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
         | maps::ROLES
         | maps::CLOCK
         | maps::TRACE => return empty_mapped(dataplane, name),
+        maps::HANDED => empty_counters::<Handed>(&mut typed(&mut dataplane.ebpf, name)?),
         // What the program was loaded with stays; so does what is written before it is read.
-        maps::META | maps::CLIENTS6 | maps::FOUND => Ok(()),
+        maps::META | maps::CLIENTS6 | maps::FOUND | maps::PROGRAMS => Ok(()),
         _ => {
             return Err(DataplaneError::Object(format!(
                 "map {name}: nobody knows how to empty it"

@@ -91,6 +91,7 @@ fn check_same(packet: &[u8], came: &[u8]) -> Result<()> {
     let port = match &packet.transport {
         Transport::Tcp(header) => header.source_port,
         Transport::Udp { ports, .. } => ports.0,
+        Transport::Other => anyhow::bail!("is neither TCP nor UDP"),
     };
     let client = SocketAddr::new(packet.source(), port);
     ensure!(packet.bytes() == came.from(client).bytes(), "was changed");

@@ -1,0 +1,204 @@
+//! ICMP, in a program of its own: what comes to a service's address, and what its clients are told.
+//!
+//! The balancer hands over, by a tail call, packets that it would otherwise pass or drop, so nothing here costs a packet that is
+//! forwarded.
+//!
+//! # Layout
+//!
+//! - here: what is handed over, and to whom
+//! - [`echo`]: requests that ask whether a service's address is there
+//! - [`about`]: errors about a packet of a backend's, for that backend
+//! - [`answer`]: errors that we send
+//! - `v4`, `v6`: how each family writes all that
+
+mod about;
+mod answer;
+mod echo;
+mod v4;
+mod v6;
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::{abi::Handed, reason::Reason};
+
+use answer::PacketEnds;
+
+use crate::{
+    exit::{Send, Step, exit},
+    family::{Family, V4, V6},
+    maps::{HANDED, PROGRAMS},
+    packet::Window,
+    rewrite::Rewrite,
+    service::Balanced,
+    trace,
+    wire::{self, Ethernet, Icmp},
+};
+
+/// Place of this program in [`PROGRAMS`].
+const ICMP: u32 = 0;
+
+/// What the balancer hands over, and why it would have been passed or dropped.
+const NOT_TCP_UDP: u32 = Reason::NotTcpUdp as u32;
+const TOO_BIG: u32 = Reason::TooBig as u32;
+const TTL_EXPIRED: u32 = Reason::TtlExpired as u32;
+
+/// Notes how large a packet could have been.
+#[inline(always)]
+pub fn note_largest(largest: u16) {
+    if let Some(handed) = HANDED.get_ptr_mut(0) {
+        // SAFETY: this CPU's; nobody else writes to it.
+        unsafe { (*handed).largest = largest as u32 };
+    }
+}
+
+/// Hands a packet over that would be passed or dropped for `reason`. Comes back if there is nothing to be said of it, or nobody to say it.
+#[inline(always)]
+pub fn hand_over(ctx: &XdpContext, reason: Reason) {
+    let reason = reason as u32;
+    if reason != NOT_TCP_UDP && reason != TOO_BIG && reason != TTL_EXPIRED {
+        return;
+    }
+    if let Some(handed) = HANDED.get_ptr_mut(0) {
+        // SAFETY: this CPU's; nobody else writes to it.
+        unsafe { (*handed).reason = reason };
+        // SAFETY: the context is the kernel's. Returns only when there is no program to go on with.
+        unsafe { PROGRAMS.tail_call(ctx, ICMP) };
+    }
+}
+
+/// A family's part in all of this.
+pub trait Control: Rewrite {
+    /// The first word of an echo request's ICMP header, type and code, and of its reply's; as in the packet.
+    const ECHO: (u16, u16);
+    /// ICMP of this family, as an IP protocol number.
+    const PROTOCOL: u8;
+    /// Whether the ICMP checksum covers the addresses (RFC 8200, section 8.1).
+    const HAS_PSEUDO_HEADER: bool;
+    /// Bytes of the IP header that errors are sent with.
+    const HEADER: usize;
+    /// Types of the errors *too big* and *time exceeded*, as [`Control::ECHO`].
+    const TOO_BIG: u16;
+    const TIME_EXCEEDED: u16;
+
+    /// The ICMP packet that this is, if it is whole and no fragment.
+    fn control(window: &Window) -> Option<ControlPacket<Self>>;
+    /// Whether this type and code say what became of a packet.
+    fn is_error(kind: u16) -> bool;
+    /// Answers go where the packet came from.
+    fn turn_round(window: &Window, packet: &ControlPacket<Self>) -> Step<()>;
+    /// The packet that an error quotes at `offset`, as the one it answers: from the client to the service.
+    fn quoted(window: &Window, offset: usize) -> Option<Quoted<Self>>;
+    /// New addresses in the header quoted at `offset`, which change an inverted checksum by `change`; what that adds to the sum of its bytes.
+    fn readdress_quoted(
+        window: &Window,
+        offset: usize,
+        source: Self::Address,
+        destination: Self::Address,
+        change: u32,
+    ) -> Step<u32>;
+    /// Where a packet that is not forwarded comes from and goes to.
+    fn ends(window: &Window) -> Option<PacketEnds<Self>>;
+    /// Writes the IP header of an error with so many bytes behind it, and says what its ICMP checksum takes in of it.
+    fn write_error(window: &Window, from: Self::Address, to: Self::Address, payload: u16) -> Option<u32>;
+    /// The word behind the checksum of *too big*: what would have fit.
+    fn mtu_word(largest: u32) -> u32;
+    /// Whether an error may be sent to such a source (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
+    fn may_be_told(source: Self::Address) -> bool;
+}
+
+/// An ICMP packet.
+#[derive(Clone, Copy)]
+pub struct ControlPacket<F: Family> {
+    pub source: F::Address,
+    pub destination: F::Address,
+    /// Bytes of the IP header.
+    pub header_length: u8,
+    pub traffic_class: u8,
+    pub hops_left: u8,
+    /// Bytes from the IP header on.
+    pub total_length: u32,
+    /// Type and code, as in the packet.
+    pub kind: u16,
+    /// Its ICMP header, good until the frame is resized. Looked for once: of a second look at the same place the compiler would leave
+    /// out the check that the verifier wants to see.
+    pub icmp: *mut Icmp,
+}
+
+/// What an error says about a packet of a backend's, turned round.
+#[derive(Clone, Copy)]
+pub struct Quoted<F: Family> {
+    pub client: F::Address,
+    pub service: F::Address,
+    pub client_port: u16,
+    pub service_port: u16,
+    pub protocol: u8,
+}
+
+/// Type and code, as in the packet.
+const fn kind(kind: u8, code: u8) -> u16 {
+    u16::from_ne_bytes([kind, code])
+}
+
+/// Swaps the MACs.
+#[inline(always)]
+fn reverse(window: &Window) -> Step<()> {
+    let Some(ethernet) = window.at::<Ethernet>(0) else {
+        return exit(Reason::Internal);
+    };
+    // SAFETY: checked to lie in the frame; only this run has the frame. In memory order the words are `dddd ddss ssss`.
+    unsafe {
+        let macs = &mut (*ethernet).macs;
+        let (first, second, third) = (macs[0], macs[1], macs[2]);
+        macs[0] = u32::from_le(second) >> 16 | u32::from_le(third) << 16;
+        macs[1] = u32::from_le(third) >> 16 | u32::from_le(first) << 16;
+        macs[2] = u32::from_le(first) >> 16 | u32::from_le(second) << 16;
+        macs[0] = macs[0].to_le();
+        macs[1] = macs[1].to_le();
+        macs[2] = macs[2].to_le();
+    }
+    Ok(())
+}
+
+/// What becomes of a packet that was handed over.
+#[inline(always)]
+pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> Step<Send> {
+    let window = Window::of(ctx);
+    let Some(ethernet) = window.at::<Ethernet>(0) else {
+        return exit(Reason::Internal);
+    };
+    let Some(handed) = HANDED.get_ptr_mut(0) else {
+        return exit(Reason::Internal);
+    };
+    // SAFETY: this CPU's; nobody else writes to it.
+    let handed = unsafe { &mut *handed };
+    trace::no_backend::<TRACED>();
+    // SAFETY: checked to lie in the frame.
+    match unsafe { (*ethernet).ethertype } {
+        wire::ETHERTYPE_IPV4 => of::<V4, FLOW_TABLE, TRACED>(ctx, &window, handed),
+        wire::ETHERTYPE_IPV6 => of::<V6, FLOW_TABLE, TRACED>(ctx, &window, handed),
+        _ => exit(Reason::NotIp),
+    }
+}
+
+#[inline(always)]
+fn of<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
+    ctx: &XdpContext,
+    window: &Window,
+    handed: &mut Handed,
+) -> Step<Send> {
+    match handed.reason {
+        TOO_BIG => answer::too_big::<F>(ctx, window, handed),
+        TTL_EXPIRED => answer::time_exceeded::<F>(ctx, window, handed),
+        _ => {
+            let Some(packet) = F::control(window) else {
+                return exit(Reason::NotTcpUdp);
+            };
+            if packet.kind == F::ECHO.0 {
+                echo::reply::<F>(window, &packet)
+            } else if F::is_error(packet.kind) {
+                about::deliver::<F, FLOW_TABLE, TRACED>(ctx, window, &packet)
+            } else {
+                exit(Reason::NotTcpUdp)
+            }
+        }
+    }
+}
