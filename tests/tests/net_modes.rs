@@ -16,11 +16,11 @@ use lb_tests::{needs_flow_table, needs_lab};
 const CONNECTIONS: usize = 20;
 
 fn requests() -> usize {
-    amount(2000, 120)
+    amount(2000, 60)
 }
 
 fn download_bytes() -> u64 {
-    amount(200_000_000, 1_500_000)
+    amount(200_000_000, 600_000)
 }
 
 #[test]

@@ -318,8 +318,7 @@ impl Frame {
     /// The same behind an outer header (RFC 2003, RFC 2473): DSCP and ECN copied, never fragmented, identification 0, time to live
     /// 64.
     pub fn in_tunnel(self, source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Self {
-        let outer = Outer::around(&self.ip, source.into(), destination.into());
-        let outer = Some(outer);
+        let outer = Some(Outer::around(&self.ip, source.into(), destination.into()));
         Self { outer, ..self }
     }
 

@@ -24,7 +24,7 @@ const SAME_PATH: &str = "seconds for every kernel, and its packets are like thos
 const OF_IPV6: &str =
     "seconds for every kernel, and what becomes of IPv6 packets in each mode is in packet_families, which runs here";
 const OF_PACKETS: &str = "what packets of this kind become is in packet_modes and packet_reasons, which run here";
-const OF_ICMP: &str = "what becomes of ICMP packets, and of those that do not fit, is in packet_icmp, which runs here";
+const OF_ICMP: &str = "what the kernel does for ICMP is in other tests of packet_icmp, which run here";
 const OF_FULLNAT: &str = "what packets of `fullnat` become is in packet_modes and packet_flow_table, which run here";
 const OF_TESTS: &str = "about a tool of the tests, which is the same on every kernel";
 const BOOKKEEPING: &str =
@@ -58,8 +58,10 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("packet_adopt", "pins::a_start_that_was_cut_short", SLOW),
     left_out("packet_failover", "", SLOW),
     left_out("packet_flow_table", "collected::each_state_has_its_time", BOOKKEEPING),
+    left_out("packet_flow_table", "collected::ports_come_back", MANY_PACKETS),
     left_out("packet_flow_table", "collected::the_queue_wraps", MANY_PACKETS),
     left_out("packet_flow_table", "full::a_full_table", MANY_PACKETS),
+    left_out("packet_flow_table", "full::every_source_is_tried", MANY_PACKETS),
     left_out(
         "packet_flow_table",
         "side_by_side::flows_keep_their_ports_in_a_crowded_table",
@@ -71,7 +73,10 @@ const LEFT_OUT: &[LeftOut] = &[
         FULL_SPEED,
     ),
     left_out("packet_families", "headers", OF_PACKETS),
+    left_out("packet_icmp", "about::an_error_about_anything_else", OF_ICMP),
     left_out("packet_icmp", "answer::errors_are_limited", MANY_PACKETS),
+    left_out("packet_icmp", "answer::the_sender_of_what_came_too_far", OF_ICMP),
+    left_out("packet_icmp", "echo", OF_ICMP),
     left_out("packet_loaded", "", OF_TESTS),
     left_out("packet_modes", "spread", MANY_PACKETS),
     left_out("packet_random", "", MANY_PACKETS),

@@ -125,10 +125,8 @@ impl Extents {
     /// Packets of a sample: fewer of those that take ten times as long; more to warm up where something is kept of each flow, until
     /// most of them have had one, or as many as caches may hold.
     fn count(&self, load: Load) -> Count {
-        let flows = match load.subject.keeps_flows() {
-            true => load.flows.min(FEW),
-            false => 0,
-        };
+        let keeps_flows = load.subject.keeps_flows();
+        let flows = if keeps_flows { load.flows.min(FEW) } else { 0 };
         match load.subject.end() {
             End::Driver => Count::new(self.warm_up.max(2 * flows), self.packets),
             End::Stack => Count::new((self.warm_up / 4).max(flows), self.packets / 8),

@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
+use crate::amount;
+
 /// The header in which a server of the lab says its name, as it does in the body of `/`.
 pub const SERVER_HEADER: &str = "X-Server";
 
 /// How long a request may take, if nobody says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same of one of many at once, where an emulated machine may be at something else for as long.
+pub fn patience_under_load() -> Duration {
+    amount(PATIENCE, 6 * PATIENCE)
+}
 
 /// Asks for `url`, which a server of the lab answers with its name, on a connection of its own.
 ///

@@ -29,7 +29,7 @@ impl Load {
             requests: usize::MAX,
             connections: 1,
             pause: Duration::ZERO,
-            patience: http::PATIENCE,
+            patience: http::patience_under_load(),
         }
     }
 
