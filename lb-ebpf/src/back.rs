@@ -29,13 +29,13 @@ use crate::{
 };
 
 /// Whose way back a packet is on.
-struct Client<F: Family> {
-    address: F::Address,
-    port: u16,
-    service: u32,
-    backend: u32,
+pub struct Client<F: Family> {
+    pub address: F::Address,
+    pub port: u16,
+    pub service: u32,
+    pub backend: u32,
     /// `fullnat`: the port's entry, whose state follows the packet.
-    holder: Option<(Entry, FlowValue)>,
+    pub holder: Option<(Entry, FlowValue)>,
 }
 
 #[inline(always)]
@@ -45,11 +45,7 @@ pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
     addresses: Addresses<F>,
     role: u8,
 ) -> Step<Send> {
-    let held = if FLOW_TABLE { fullnat(&addresses, role)? } else { None };
-    let client = match held {
-        Some(client) => client,
-        None => nat(&addresses)?,
-    };
+    let client = client::<F, FLOW_TABLE>(&addresses, role)?;
     let hop = F::route(client.address);
     if client.holder.is_none() && hop.is_some_and(|hop| hop.egress == hop_egress::HOST) {
         // A backend of `nat` that answers this host itself, a health check above all.
@@ -76,6 +72,16 @@ pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
         destination_port: client.port,
     };
     deliver(ctx, window, &packet, ends, client.backend, hop)
+}
+
+/// The client of a backend's packet, whose destination has this role.
+#[inline(always)]
+pub fn client<F: Balanced, const FLOW_TABLE: bool>(packet: &Addresses<F>, role: u8) -> Step<Client<F>> {
+    let held = if FLOW_TABLE { fullnat(packet, role)? } else { None };
+    match held {
+        Some(client) => Ok(client),
+        None => nat(packet),
+    }
 }
 
 /// The client of a packet to one of our source addresses, if a flow holds that port and the packet comes from its backend.
@@ -158,6 +164,25 @@ fn deliver<F: Balanced>(
     backend: u32,
     hop: Option<&'static Hop>,
 ) -> Step<Send> {
+    let Some((macs, way)) = way(ctx, packet, ends, hop) else {
+        rewrite::translate(window, packet, ends, false)?;
+        return exit(Reason::KernelRoutes);
+    };
+    rewrite::translate(window, packet, ends, true)?;
+    rewrite::ethernet(window, &macs)?;
+    count::back(backend, packet.frame_length);
+    Ok(way)
+}
+
+/// The next hop to a client and the way out to it, by what the mirror of the routes says or by the kernel's FIB; `None`: the kernel's to
+/// find.
+#[inline(always)]
+pub fn way<F: Balanced>(
+    ctx: &XdpContext,
+    packet: &Packet<F>,
+    ends: Ends<F>,
+    hop: Option<&'static Hop>,
+) -> Option<([u32; 3], Send)> {
     let hop = hop
         .filter(|hop| hop.egress != hop_egress::ASK)
         .map(|hop| (hop.ethernet, hop.egress));
@@ -166,15 +191,7 @@ fn deliver<F: Balanced>(
         None => ask_kernel(ctx, packet, ends),
     };
     // An interface that takes no packets from XDP is the kernel's to use, too.
-    let way = hop.and_then(|(macs, egress)| send::way(packet.ingress, egress).ok().map(|way| (macs, way)));
-    let Some((macs, way)) = way else {
-        rewrite::translate(window, packet, ends, false)?;
-        return exit(Reason::KernelRoutes);
-    };
-    rewrite::translate(window, packet, ends, true)?;
-    rewrite::ethernet(window, &macs)?;
-    count::back(backend, packet.frame_length);
-    Ok(way)
+    hop.and_then(|(macs, egress)| send::way(packet.ingress, egress).ok().map(|way| (macs, way)))
 }
 
 /// Words of the kernel's `bpf_fib_lookup`.

@@ -4,24 +4,25 @@
 
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
-    abi::{Mode, protocol, service_flags},
-    checksum::{change16, update},
+    abi::{Mode, service_flags},
     reason::Reason,
 };
 
-use super::{Control, ControlPacket, Quoted};
+use super::{
+    Control, ControlPacket,
+    quoted::{Quoted, translate},
+};
 use crate::{
     count,
     exit::{Send, Step, exit},
     flow_table,
     packet::Window,
-    parse::{Addresses, L3, Packet},
+    parse::Packet,
     rewrite::{self, Ends},
     select::{self, Source, Target},
     send,
     service::{self, Balanced, Found},
     trace,
-    wire::{ICMP_BYTES, Ports, Tcp, Udp},
 };
 
 #[inline(always)]
@@ -30,40 +31,13 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
     window: &Window,
     control: &ControlPacket<F>,
 ) -> Step<Send> {
-    let offset = L3 + control.header_length as usize + ICMP_BYTES;
-    let Some(quoted) = F::quoted(window, offset) else {
-        return exit(Reason::NotTcpUdp);
-    };
-    let is_ours =
-        quoted.service == control.destination && (quoted.protocol == protocol::TCP || quoted.protocol == protocol::UDP);
-    if !is_ours {
-        return exit(Reason::NotTcpUdp);
-    }
-    let addresses = Addresses {
-        source: quoted.client,
-        destination: quoted.service,
-        source_port: quoted.client_port,
-        destination_port: quoted.service_port,
-        protocol: quoted.protocol,
-        header_length: control.header_length,
-        kept: F::WHOLE,
-    };
+    let quoted = Quoted::of(window, control)?;
+    let addresses = quoted.turned_round(control);
     let Some(found) = service::find(&addresses)? else {
         return exit(Reason::NotTcpUdp);
     };
-    if control.hops_left <= 1 {
-        return exit(Reason::TtlExpired);
-    }
     trace::service::<TRACED>(found.id);
-    let mut packet = Packet {
-        addresses,
-        total_length: control.total_length,
-        traffic_class: control.traffic_class,
-        tcp_flags: 0,
-        frame_length: window.length(),
-        // SAFETY: the context is the one the kernel gave.
-        ingress: unsafe { (*ctx.ctx).ingress_ifindex },
-    };
+    let mut packet = control.packet(ctx, window, addresses)?;
     let target = target::<F, FLOW_TABLE, TRACED>(&packet, found)?;
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
@@ -72,7 +46,14 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
             if packet.total_length > target.backend.largest as u32 {
                 return exit(Reason::TooBig);
             }
-            translate(window, control, &quoted, offset, &target)?;
+            let backend = F::of(&target.backend.address);
+            let inside = Ends {
+                source: backend,
+                destination: target.source.address,
+                source_port: target.backend.port,
+                destination_port: target.source.port,
+            };
+            translate(window, control, &quoted, (control.source, backend), &inside, true)?;
             rewrite::ethernet(window, &target.backend.ethernet)?;
         }
         _ => {
@@ -109,61 +90,4 @@ fn target<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
     } else {
         exit(Reason::Internal)
     }
-}
-
-/// An error as the backend would get it without a balancer in between: to its address, about the packet that it sent.
-#[inline(always)]
-fn translate<F: Balanced + Control>(
-    window: &Window,
-    control: &ControlPacket<F>,
-    quoted: &Quoted<F>,
-    offset: usize,
-    target: &Target<F>,
-) -> Step<()> {
-    let backend = F::of(&target.backend.address);
-    let addresses = F::change(quoted.service, backend) + F::change(quoted.client, target.source.address);
-    let ports = change16(quoted.service_port, target.backend.port) + change16(quoted.client_port, target.source.port);
-    let quoted_l4 = offset + F::HEADER;
-    let Some(there) = window.at::<Ports>(quoted_l4) else {
-        return exit(Reason::Internal);
-    };
-    // SAFETY: checked to lie in the frame; only this run has the frame.
-    unsafe {
-        (*there).source = target.backend.port;
-        (*there).destination = target.source.port;
-    }
-    let checksum = quoted_checksum(window, quoted.protocol, quoted_l4, addresses + ports);
-    let in_header = F::readdress_quoted(window, offset, backend, target.source.address, addresses)?;
-    let icmp = control.icmp;
-    let to_backend = F::change(control.destination, backend);
-    let all = ports + checksum + in_header + if F::HAS_PSEUDO_HEADER { to_backend } else { 0 };
-    // SAFETY: checked to lie in the frame; only this run has the frame.
-    unsafe { (*icmp).checksum = update((*icmp).checksum, all) };
-    let ends = Ends {
-        source: control.source,
-        destination: backend,
-        source_port: 0,
-        destination_port: 0,
-    };
-    F::readdress(window, &ends, to_backend, true)
-}
-
-/// Corrects the checksum of the quoted TCP or UDP header where the quotation goes that far; what that adds to the sum of the bytes.
-#[inline(always)]
-fn quoted_checksum(window: &Window, protocol: u8, offset: usize, change: u32) -> u32 {
-    let checksum = if protocol == protocol::TCP {
-        // SAFETY: checked to lie in the frame; only this run has the frame.
-        window.at::<Tcp>(offset).map(|tcp| unsafe { &mut (*tcp).checksum })
-    } else {
-        // SAFETY: checked to lie in the frame; only this run has the frame.
-        window.at::<Udp>(offset).map(|udp| unsafe { &mut (*udp).checksum })
-    };
-    let Some(checksum) = checksum else { return 0 };
-    let old = *checksum;
-    if protocol == protocol::UDP && old == 0 {
-        return 0;
-    }
-    let new = update(old, change);
-    *checksum = new;
-    change16(old, new)
 }

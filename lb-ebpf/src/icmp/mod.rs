@@ -7,13 +7,16 @@
 //!
 //! - here: what is handed over, and to whom
 //! - [`echo`]: requests that ask whether a service's address is there
-//! - [`about`]: errors about a packet of a backend's, for that backend
+//! - [`about`]: errors about a packet of a backend's, for that backend; [`client`]: about a client's, for that client; [`quoted`]: the packet
+//!   that they are about
 //! - [`answer`]: errors that we send
 //! - `v4`, `v6`: how each family writes all that
 
 mod about;
 mod answer;
+mod client;
 mod echo;
+mod quoted;
 mod v4;
 mod v6;
 
@@ -21,14 +24,16 @@ use aya_ebpf::programs::XdpContext;
 use lb_common::{abi::Handed, reason::Reason};
 
 use answer::PacketEnds;
+use quoted::Quoted;
 
 use crate::{
     exit::{Send, Step, exit},
     family::{Family, V4, V6},
     maps::{HANDED, PROGRAMS},
     packet::Window,
+    parse::{Addresses, Header, Packet},
     rewrite::Rewrite,
-    service::Balanced,
+    service::{self, Balanced},
     trace,
     wire::{self, Ethernet, Icmp},
 };
@@ -85,7 +90,7 @@ pub trait Control: Rewrite {
     fn is_error(kind: u16) -> bool;
     /// Answers go where the packet came from.
     fn turn_round(window: &Window, packet: &ControlPacket<Self>) -> Step<()>;
-    /// The packet that an error quotes at `offset`, as the one it answers: from the client to the service.
+    /// The packet that an error quotes at `offset`.
     fn quoted(window: &Window, offset: usize) -> Option<Quoted<Self>>;
     /// New addresses in the header quoted at `offset`, which change an inverted checksum by `change`; what that adds to the sum of its bytes.
     fn readdress_quoted(
@@ -123,14 +128,23 @@ pub struct ControlPacket<F: Family> {
     pub icmp: *mut Icmp,
 }
 
-/// What an error says about a packet of a backend's, turned round.
-#[derive(Clone, Copy)]
-pub struct Quoted<F: Family> {
-    pub client: F::Address,
-    pub service: F::Address,
-    pub client_port: u16,
-    pub service_port: u16,
-    pub protocol: u8,
+impl<F: Header> ControlPacket<F> {
+    /// As a packet of the flow that it is about, which has these addresses.
+    #[inline(always)]
+    fn packet(&self, ctx: &XdpContext, window: &Window, addresses: Addresses<F>) -> Step<Packet<F>> {
+        if self.hops_left <= 1 {
+            return exit(Reason::TtlExpired);
+        }
+        Ok(Packet {
+            addresses,
+            total_length: self.total_length,
+            traffic_class: self.traffic_class,
+            tcp_flags: 0,
+            frame_length: window.length(),
+            // SAFETY: the context is the one the kernel gave.
+            ingress: unsafe { (*ctx.ctx).ingress_ifindex },
+        })
+    }
 }
 
 /// Type and code, as in the packet.
@@ -195,7 +209,12 @@ fn of<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
             if packet.kind == F::ECHO.0 {
                 echo::reply::<F>(window, &packet)
             } else if F::is_error(packet.kind) {
-                about::deliver::<F, FLOW_TABLE, TRACED>(ctx, window, &packet)
+                // An error about a service's packet, or about a client's.
+                if service::has_address::<F>(packet.destination) {
+                    about::deliver::<F, FLOW_TABLE, TRACED>(ctx, window, &packet)
+                } else {
+                    client::deliver::<F, FLOW_TABLE, TRACED>(ctx, window, &packet)
+                }
             } else {
                 exit(Reason::NotTcpUdp)
             }

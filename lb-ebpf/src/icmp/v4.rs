@@ -7,13 +7,13 @@ use lb_common::{
     reason::Reason,
 };
 
-use super::{Control, ControlPacket, Quoted, answer::PacketEnds, kind};
+use super::{Control, ControlPacket, answer::PacketEnds, kind, quoted::Quoted};
 use crate::{
     exit::{Step, exit},
     family::V4,
     packet::Window,
     parse::L3,
-    wire::{self, Icmp, Ipv4, Ports},
+    wire::{self, Icmp, Ipv4},
 };
 
 const UNREACHABLE: u8 = 3;
@@ -89,17 +89,8 @@ impl Control for V4 {
         if ip.version_ihl() != encap::VERSION_IHL || ip.fragment & wire::FRAGMENT_OFFSET != 0 {
             return None;
         }
-        let (client, service, protocol) = (ip.destination, ip.source, ip.protocol);
-        let ports = window.at::<Ports>(offset + wire::IPV4_BYTES)?;
-        // SAFETY: checked to lie in the frame.
-        let ports = unsafe { &*ports };
-        Some(Quoted {
-            client,
-            service,
-            client_port: ports.destination,
-            service_port: ports.source,
-            protocol,
-        })
+        let (from, to, protocol) = (ip.source, ip.destination, ip.protocol);
+        Quoted::with_ports_at(window, offset + wire::IPV4_BYTES, from, to, protocol)
     }
 
     /// The header's own checksum makes up for what changes in it.

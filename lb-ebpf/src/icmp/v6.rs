@@ -7,13 +7,13 @@ use lb_common::{
     reason::Reason,
 };
 
-use super::{Control, ControlPacket, Quoted, answer::PacketEnds, kind};
+use super::{Control, ControlPacket, answer::PacketEnds, kind, quoted::Quoted};
 use crate::{
     exit::{Step, exit},
     family::V6,
     packet::Window,
     parse::L3,
-    wire::{self, Icmp, Ipv6, Ports},
+    wire::{self, Icmp, Ipv6},
 };
 
 /// Errors are the types below this.
@@ -77,17 +77,8 @@ impl Control for V6 {
         let ip = window.at::<Ipv6>(offset)?;
         // SAFETY: checked to lie in the frame.
         let ip = unsafe { &*ip };
-        let (client, service, protocol) = (ip.destination, ip.source, ip.next_header);
-        let ports = window.at::<Ports>(offset + wire::IPV6_BYTES)?;
-        // SAFETY: checked to lie in the frame.
-        let ports = unsafe { &*ports };
-        Some(Quoted {
-            client,
-            service,
-            client_port: ports.destination,
-            service_port: ports.source,
-            protocol,
-        })
+        let (from, to, protocol) = (ip.source, ip.destination, ip.next_header);
+        Quoted::with_ports_at(window, offset + wire::IPV6_BYTES, from, to, protocol)
     }
 
     #[inline(always)]

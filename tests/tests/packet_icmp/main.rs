@@ -4,6 +4,7 @@
 
 mod about;
 mod answer;
+mod client;
 mod echo;
 
 use lb_tests::packet::objects::through;

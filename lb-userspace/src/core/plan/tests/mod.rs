@@ -108,12 +108,13 @@ fn source_lists() -> impl Strategy<Value = Vec<IpAddr>> {
 fn wanted() -> impl Strategy<Value = Wanted> {
     let modes = proptest::sample::select(&[Mode::Nat, Mode::Fullnat, Mode::L2, Mode::Ipip, Mode::Gue][..]);
     let sizes = proptest::sample::select(&TABLE_SIZES[..]);
-    (0..4u8, modes, sizes, source_lists()).prop_flat_map(|(number, mode, table_size, sources)| {
+    let ports = 6080..6082u16;
+    (0..4u8, modes, sizes, ports, source_lists()).prop_flat_map(|(number, mode, table_size, tunnel_port, sources)| {
         backends(number, mode).prop_map(move |backends| Wanted {
             vip: vip(number),
             mode,
             table_size,
-            tunnel_port: 6080 + u16::from(number),
+            tunnel_port,
             sources: sources.clone(),
             backends,
         })
@@ -227,7 +228,13 @@ fn content(image: &Image) -> BTreeMap<Vip, Content> {
         let owners = placed.owners.iter().map(|id| by_id.get(id).copied()).collect();
         let mut entries = BTreeMap::new();
         for (key, there) in &placed.backends {
-            let (service, source_first_or_tunnel_port, source_count) = (0, 0, 0);
+            let (service, source_count) = (0, 0);
+            let is_gue = there.entry.mode == Mode::Gue as u8;
+            let source_first_or_tunnel_port = if is_gue {
+                there.entry.source_first_or_tunnel_port
+            } else {
+                0
+            };
             entries.insert(
                 *key,
                 abi::Backend {

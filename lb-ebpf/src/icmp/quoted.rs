@@ -1,0 +1,142 @@
+//! The packet that an error quotes: whose it is, and how it looks to whoever sent it.
+
+use lb_common::{
+    abi::protocol,
+    checksum::{change16, update},
+    reason::Reason,
+};
+
+use super::{Control, ControlPacket};
+use crate::{
+    exit::{Step, exit},
+    family::Family,
+    packet::Window,
+    parse::{Addresses, L3},
+    rewrite::Ends,
+    wire::{ICMP_BYTES, Ports, Tcp, Udp},
+};
+
+/// A TCP or UDP packet as it is quoted, by whoever got it from where the error goes to.
+#[derive(Clone, Copy)]
+pub struct Quoted<F: Family> {
+    pub source: F::Address,
+    pub destination: F::Address,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub protocol: u8,
+}
+
+/// Where the quoted packet begins in the frame.
+#[inline(always)]
+fn offset<F: Family>(control: &ControlPacket<F>) -> usize {
+    L3 + control.header_length as usize + ICMP_BYTES
+}
+
+impl<F: Control> Quoted<F> {
+    /// The packet that an error quotes, if it tells whose it is.
+    #[inline(always)]
+    pub fn of(window: &Window, control: &ControlPacket<F>) -> Step<Self> {
+        let Some(quoted) = F::quoted(window, offset(control)) else {
+            return exit(Reason::NotTcpUdp);
+        };
+        let has_ports = quoted.protocol == protocol::TCP || quoted.protocol == protocol::UDP;
+        if quoted.source != control.destination || !has_ports {
+            return exit(Reason::NotTcpUdp);
+        }
+        Ok(quoted)
+    }
+
+    /// With the ports at `offset`.
+    #[inline(always)]
+    pub fn with_ports_at(
+        window: &Window,
+        offset: usize,
+        source: F::Address,
+        destination: F::Address,
+        protocol: u8,
+    ) -> Option<Self> {
+        let ports = window.at::<Ports>(offset)?;
+        // SAFETY: checked to lie in the frame.
+        let ports = unsafe { &*ports };
+        Some(Self {
+            source,
+            destination,
+            source_port: ports.source,
+            destination_port: ports.destination,
+            protocol,
+        })
+    }
+
+    /// Addresses and ports of a packet that answers the quoted one, as the error answers it.
+    #[inline(always)]
+    pub fn turned_round(&self, control: &ControlPacket<F>) -> Addresses<F> {
+        Addresses {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            protocol: self.protocol,
+            header_length: control.header_length,
+            kept: F::WHOLE,
+        }
+    }
+}
+
+/// Gives an error new addresses, source and destination, and the packet that it quotes new `inside` ones, as if nobody had translated
+/// that; `forwarded`: and one hop less to go.
+#[inline(always)]
+pub fn translate<F: Control>(
+    window: &Window,
+    control: &ControlPacket<F>,
+    quoted: &Quoted<F>,
+    (source, destination): (F::Address, F::Address),
+    inside: &Ends<F>,
+    forwarded: bool,
+) -> Step<()> {
+    let offset = offset(control);
+    let addresses = F::change(quoted.source, inside.source) + F::change(quoted.destination, inside.destination);
+    let ports =
+        change16(quoted.source_port, inside.source_port) + change16(quoted.destination_port, inside.destination_port);
+    let Some(there) = window.at::<Ports>(offset + F::HEADER) else {
+        return exit(Reason::Internal);
+    };
+    // SAFETY: checked to lie in the frame; only this run has the frame.
+    unsafe {
+        (*there).source = inside.source_port;
+        (*there).destination = inside.destination_port;
+    }
+    let checksum = correct_checksum(window, quoted.protocol, offset + F::HEADER, addresses + ports);
+    let in_header = F::readdress_quoted(window, offset, inside.source, inside.destination, addresses)?;
+    let outside = F::change(control.source, source) + F::change(control.destination, destination);
+    let all = ports + checksum + in_header + if F::HAS_PSEUDO_HEADER { outside } else { 0 };
+    let icmp = control.icmp;
+    // SAFETY: checked to lie in the frame, which has not been resized since; only this run has the frame.
+    unsafe { (*icmp).checksum = update((*icmp).checksum, all) };
+    let ends = Ends {
+        source,
+        destination,
+        source_port: 0,
+        destination_port: 0,
+    };
+    F::readdress(window, &ends, outside, forwarded)
+}
+
+/// Corrects the checksum of the quoted TCP or UDP header where the quotation goes that far; what that adds to the sum of the bytes.
+#[inline(always)]
+fn correct_checksum(window: &Window, protocol: u8, offset: usize, change: u32) -> u32 {
+    let checksum = if protocol == protocol::TCP {
+        // SAFETY: checked to lie in the frame; only this run has the frame.
+        window.at::<Tcp>(offset).map(|tcp| unsafe { &mut (*tcp).checksum })
+    } else {
+        // SAFETY: checked to lie in the frame; only this run has the frame.
+        window.at::<Udp>(offset).map(|udp| unsafe { &mut (*udp).checksum })
+    };
+    let Some(checksum) = checksum else { return 0 };
+    let old = *checksum;
+    if protocol == protocol::UDP && old == 0 {
+        return 0;
+    }
+    let new = update(old, change);
+    *checksum = new;
+    change16(old, new)
+}
