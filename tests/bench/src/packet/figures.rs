@@ -253,7 +253,7 @@ mod tests {
         for (name, flows) in [
             ("fullnat/syn", 1),
             ("l2/udp", 65_536),
-            ("drop/ttl-expired", 1),
+            ("drop/fragment", 1),
             ("floor/not-ours", 1),
         ] {
             assert_eq!(counterpart(name, flows), None, "{name}");

@@ -245,8 +245,8 @@ pub fn all() -> Vec<Scenario> {
             |flows| world::not_ours_alike(Flows::Random(flows)),
         )
         .few(),
-        balancer("drop/ttl-expired", code::DROP, Way::Not(Reason::TtlExpired), |flows| {
-            world::expired(Flows::Random(flows))
+        balancer("drop/fragment", code::DROP, Way::Not(Reason::Fragment), |flows| {
+            world::fragments(Flows::Random(flows))
         })
         .few(),
         Scenario::new(

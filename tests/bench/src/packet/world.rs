@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use anyhow::{Context as _, Result, ensure};
 use lb_common::abi::{Counters, FlowValue, PORTS_PER_SOURCE};
 use lb_common::bench::Listed;
+use lb_common::checksum::{change16, update};
 use lb_common::reason::Reason;
 use lb_tests::packet::objects::has_flow_table;
 use lb_tests::packet::places::{BACKEND_HOP, CLIENT_HOP, TUNNEL_PORT};
@@ -257,13 +258,16 @@ pub fn not_ours_alike(flows: Flows) -> Traffic {
     }
 }
 
-/// Packets that came too far.
-pub fn expired(flows: Flows) -> Traffic {
-    let frame = Frame::tcp(client(), door(Mode::Ipip)).ack().ttl(1);
-    Traffic {
-        frame: padded(FRAME_BYTES, frame),
-        flows,
-    }
+/// First fragments.
+pub fn fragments(flows: Flows) -> Traffic {
+    const MORE_FRAGMENTS: u8 = 0x20;
+    let mut frame = padded(FRAME_BYTES, Frame::tcp(client(), door(Mode::Ipip)).ack());
+    let word = |frame: &[u8], at: usize| u16::from_ne_bytes([frame[at], frame[at + 1]]);
+    let before = word(&frame, 20);
+    frame[20] |= MORE_FRAGMENTS;
+    let checksum = update(word(&frame, 24), change16(before, word(&frame, 20)));
+    frame[24..26].copy_from_slice(&checksum.to_ne_bytes());
+    Traffic { frame, flows }
 }
 
 /// Filled up to so many bytes.
