@@ -62,16 +62,13 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("packet_flow_table", "collected::the_queue_wraps", MANY_PACKETS),
     left_out("packet_flow_table", "full::a_full_table", MANY_PACKETS),
     left_out("packet_flow_table", "full::every_source_is_tried", MANY_PACKETS),
-    left_out(
-        "packet_flow_table",
-        "side_by_side::flows_keep_their_ports_in_a_crowded_table",
-        MANY_PACKETS,
-    ),
+    left_out("packet_flow_table", "side_by_side", FULL_SPEED),
     left_out(
         "packet_flow_table",
         "in_the_making::a_flow_that_is_finished",
         FULL_SPEED,
     ),
+    left_out("packet_decap", "there_and_back_again", OF_PACKETS),
     left_out("packet_families", "headers", OF_PACKETS),
     left_out("packet_icmp", "about", OF_ICMP),
     left_out("packet_icmp", "answer::errors_are_limited", MANY_PACKETS),
