@@ -1,6 +1,8 @@
 //! The floors: the smallest programs that do a part of a balancer's work.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use aya::maps::{Array, HashMap, PerCpuArray};
@@ -36,6 +38,12 @@ impl Floor {
     }
 }
 
+/// The smallest balancer in C.
+static IN_C: &str = include_str!("floor.c");
+
+/// Names of clang: Debian's, and those of its versions.
+const CLANGS: [&str; 7] = ["clang", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16"];
+
 /// What the smallest balancer is to do.
 pub struct Job<'a> {
     pub vip: SocketAddrV4,
@@ -62,6 +70,15 @@ impl Floors {
         }
         fill(&mut ebpf, job)?;
         Ok(Self { ebpf })
+    }
+
+    /// The smallest balancer alone, as a C compiler makes it; none where there is no clang.
+    pub fn in_c(job: &Job) -> Result<Option<Self>> {
+        let Some(object) = compiled()? else { return Ok(None) };
+        let mut ebpf = EbpfLoader::new().load(&object).context("the object of floor.c")?;
+        super::load(&mut ebpf, Floor::Balancer.program())?;
+        fill(&mut ebpf, job)?;
+        Ok(Some(Self { ebpf }))
     }
 
     pub fn program(&mut self, floor: Floor) -> Result<ProgramFd> {
@@ -120,4 +137,23 @@ fn fill(ebpf: &mut Ebpf, job: &Job) -> Result<()> {
 
 fn map<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::maps::Map> {
     ebpf.map_mut(name).ok_or_else(|| anyhow!("no map {name}"))
+}
+
+/// The object of [`IN_C`], by the first clang that there is.
+fn compiled() -> Result<Option<Vec<u8>>> {
+    let dir = tempfile::tempdir()?;
+    let (source, object) = (dir.path().join("floor.c"), dir.path().join("floor.o"));
+    std::fs::write(&source, IN_C)?;
+    for clang in CLANGS {
+        let mut command = Command::new(clang);
+        command.args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-c"]);
+        let output = match command.arg(&source).arg("-o").arg(&object).output() {
+            Err(missing) if missing.kind() == ErrorKind::NotFound => continue,
+            output => output.with_context(|| format!("cannot run {clang}"))?,
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{clang} cannot compile floor.c: {said}");
+        return Ok(Some(std::fs::read(object)?));
+    }
+    Ok(None)
 }

@@ -2,7 +2,7 @@
 
 use super::Extents;
 use super::against::Rivals;
-use super::rounds::Measured;
+use super::rounds::{Bench, Measured};
 use super::scenario;
 use crate::measure::Samples;
 use crate::report::number::flows as named_flows;
@@ -10,6 +10,8 @@ use crate::report::{Better, Chart, ChartKind, Figure, Section, Series, Table};
 
 /// A cell of which nothing is known.
 const NOTHING: &str = "-";
+/// What the smallest balancer is compared with.
+const C: &str = "C";
 /// What IPv6 is compared with.
 const IPV4: &str = "ipv4";
 
@@ -53,6 +55,11 @@ impl Found<'_> {
         figure.min = self.quickest(one)?;
         if let Some(floor) = self.named(scenario::FLOOR, flows) {
             figure = figure.ratio("floor", &own, &floor);
+        }
+        if name == scenario::FLOOR
+            && let Some(in_c) = self.named(scenario::FLOOR_IN_C, flows)
+        {
+            figure = figure.ratio(C, &own, &in_c);
         }
         if let Some((mode, family)) = name.split_once('/')
             && family.starts_with("ipv")
@@ -116,7 +123,8 @@ fn quickest_ratio(figure: &Figure, figures: &[Figure]) -> String {
 }
 
 /// What is said of it all.
-pub fn section(measured: &[Measured], extents: &Extents, rivals: Option<&Rivals>) -> Section {
+pub fn section(measured: &[Measured], extents: &Extents, bench: &Bench) -> Section {
+    let rivals = bench.rivals();
     let found = Found(measured);
     let rival = rivals.map(Rivals::name);
     let figures: Vec<Figure> = measured.iter().filter_map(|one| found.figure(one, rival)).collect();
@@ -145,6 +153,16 @@ pub fn section(measured: &[Measured], extents: &Extents, rivals: Option<&Rivals>
             ratio(figure, IPV4)
         }),
     ];
+    if bench.has_floor_in_c() {
+        tables.push(table(&figures, extents, "times the same in C", |figure| ratio(figure, C)));
+    }
+    method.push(
+        match bench.has_floor_in_c() {
+            true => "`floor/balancer-in-c` is the smallest balancer as clang makes it of C, `tests/bench/src/bpf/floor.c`.",
+            false => "The smallest balancer was not measured in C: there is no clang here, which Debian's package `clang` has.",
+        }
+        .to_owned(),
+    );
     if let Some(rivals) = rivals {
         method.push(rivals.setup());
         let title = format!("times {}", rivals.name());

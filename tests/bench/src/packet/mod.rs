@@ -152,5 +152,5 @@ pub fn run(extent: Extent, arguments: &Arguments) -> Result<Section> {
     };
     let mut bench = Bench::new(&extents, rivals)?;
     let measured = bench.measure(&scenarios, &extents)?;
-    Ok(figures::section(&measured, &extents, bench.rivals()))
+    Ok(figures::section(&measured, &extents, &bench))
 }

@@ -10,7 +10,7 @@ use super::against::{Case, Rivals};
 use super::scenario::{self, Scenario, Subject, Way};
 use super::world::{self, Balancer};
 use crate::bpf::feed::{Fed, Timed};
-use crate::bpf::floors::{Floors, Job};
+use crate::bpf::floors::{Floor, Floors, Job};
 use crate::measure::Samples;
 
 /// Packets by which a way is proved.
@@ -22,6 +22,7 @@ pub struct Bench {
     traced: Balancer,
     filling: Balancer,
     floors: Floors,
+    in_c: Option<Floors>,
     fed: Vec<(Subject, Fed)>,
     rivals: Option<Rivals>,
 }
@@ -71,18 +72,24 @@ impl Bench {
         let mut balancer = Balancer::new(flows, false)?;
         let traced = Balancer::new(1, true)?;
         let filling = Balancer::new(extents.new_flows(), false)?;
-        let mut floors = Floors::new(&Job {
+        let job = Job {
             vip: scenario::floor_vip(),
             protocols: &[protocol::TCP, protocol::UDP],
             backends: &world::addresses(Mode::Ipip),
             source: world::TUNNEL_SOURCE,
             destination_mac: world::BACKEND_MAC,
             source_mac: world::BALANCER_MAC,
-        })?;
+        };
+        let mut floors = Floors::new(&job)?;
+        let mut in_c = Floors::in_c(&job)?;
         let mut fed = Vec::new();
         for subject in Subject::ALL {
             let program = match subject {
                 Subject::Floor(floor) => floors.program(floor)?,
+                Subject::FloorInC => match &mut in_c {
+                    Some(floors) => floors.program(Floor::Balancer)?,
+                    None => continue,
+                },
                 Subject::Balancer | Subject::BalancerOfNat => balancer.program()?,
                 Subject::BalancerOfNew => filling.program()?,
                 Subject::Traced => traced.program()?,
@@ -94,7 +101,7 @@ impl Bench {
                     feeder.set_list(&balancer.answers()?)?;
                 }
                 Subject::BalancerOfNat => feeder.set_list(&world::list_of_nat(flows))?,
-                Subject::Floor(_) | Subject::BalancerOfNew | Subject::Traced => {}
+                Subject::Floor(_) | Subject::FloorInC | Subject::BalancerOfNew | Subject::Traced => {}
             }
             fed.push((subject, feeder));
         }
@@ -103,9 +110,15 @@ impl Bench {
             traced,
             filling,
             floors,
+            in_c,
             fed,
             rivals,
         })
+    }
+
+    /// Whether the smallest balancer is there in C.
+    pub fn has_floor_in_c(&self) -> bool {
+        self.in_c.is_some()
     }
 
     pub fn rivals(&self) -> Option<&Rivals> {
@@ -154,12 +167,13 @@ impl Bench {
         let balancer = match scenario.subject {
             Subject::Traced => &self.traced,
             Subject::BalancerOfNew => &self.filling,
-            Subject::Balancer | Subject::BalancerOfNat | Subject::Floor(_) => &self.balancer,
+            Subject::Balancer | Subject::BalancerOfNat | Subject::Floor(_) | Subject::FloorInC => &self.balancer,
         };
         Ok(match scenario.way {
             Way::To(vip) => Some(balancer.to(vip)?),
             Way::Back(mode) => Some(balancer.back(mode)?),
             Way::Not(reason) => Some(balancer.not_sent(reason)?),
+            Way::Floor if scenario.subject == Subject::FloorInC => self.in_c.as_ref().map(Floors::sent).transpose()?,
             Way::Floor => Some(self.floors.sent()?),
             Way::Uncounted => None,
         })
@@ -196,6 +210,7 @@ impl Bench {
         for flows in &extents.flows {
             let ours = scenarios
                 .iter()
+                .filter(|scenario| self.has_floor_in_c() || scenario.subject != Subject::FloorInC)
                 .filter(|scenario| scenario.has(*flows, extents.most_flows()));
             all.extend(ours.map(|scenario| What::Ours(scenario, *flows)));
             let theirs = cases.iter().filter(|case| case.flows == *flows);

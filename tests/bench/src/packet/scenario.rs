@@ -14,6 +14,8 @@ use crate::bpf::floors::Floor;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     Floor(Floor),
+    /// The smallest balancer in C, where there is a compiler.
+    FloorInC,
     /// The balancer.
     Balancer,
     /// The same, with another list of packets.
@@ -25,11 +27,12 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Floor(Floor::Drop),
         Self::Floor(Floor::Tx),
         Self::Floor(Floor::Parse),
         Self::Floor(Floor::Balancer),
+        Self::FloorInC,
         Self::Balancer,
         Self::BalancerOfNat,
         Self::BalancerOfNew,
@@ -138,7 +141,7 @@ impl Scenario {
     }
 
     pub fn is_floor(&self) -> bool {
-        matches!(self.subject, Subject::Floor(_))
+        matches!(self.subject, Subject::Floor(_) | Subject::FloorInC)
     }
 
     /// Whether it is measured at that number of flows, of which `most` is the largest.
@@ -180,6 +183,7 @@ pub const DROP: &str = "floor/drop";
 pub const DROP_LISTED: &str = "floor/drop-listed";
 pub const DROP_SIX: &str = "floor/drop-ipv6";
 pub const FLOOR: &str = "floor/balancer";
+pub const FLOOR_IN_C: &str = "floor/balancer-in-c";
 
 /// The service of the smallest balancer.
 pub fn floor_vip() -> SocketAddrV4 {
@@ -286,6 +290,7 @@ fn floors() -> Vec<Scenario> {
         floor("floor/tx", Floor::Tx, code::TX).few(),
         floor("floor/parse", Floor::Parse, code::DROP).few(),
         Scenario::new(FLOOR, Subject::Floor(Floor::Balancer), code::TX, Way::Floor, ipip),
+        Scenario::new(FLOOR_IN_C, Subject::FloorInC, code::TX, Way::Floor, ipip),
         Scenario::new(
             "floor/not-ours",
             Subject::Floor(Floor::Balancer),
