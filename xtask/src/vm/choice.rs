@@ -20,12 +20,13 @@ const SLOW: &str = "minutes under emulation, and what the kernel does in it is i
 const FULL_SPEED: &str = "two threads race within microseconds, which needs two CPUs at full speed";
 const MANY_PACKETS: &str =
     "too many packets for an emulated machine, and the kernel treats each as it treats those of other tests";
-const SAME_PATH: &str = "seconds for every kernel, and what becomes of its packets is in packet_modes, which runs here";
+const SAME_PATH: &str =
+    "seconds for every kernel, and what becomes of its packets is in packet::modes, which runs here";
 const OF_IPV6: &str =
-    "seconds for every kernel, and what becomes of IPv6 packets in each mode is in packet_families, which runs here";
-const OF_PACKETS: &str = "what packets of this kind become is in packet_modes and packet_reasons, which run here";
-const OF_ICMP: &str = "what the kernel does for ICMP is in other tests of packet_icmp, which run here";
-const OF_FULLNAT: &str = "what packets of `fullnat` become is in packet_modes and packet_flow_table, which run here";
+    "seconds for every kernel, and what becomes of IPv6 packets in each mode is in packet::families, which runs here";
+const OF_PACKETS: &str = "what packets of this kind become is in packet::modes and packet::reasons, which run here";
+const OF_ICMP: &str = "what the kernel does for ICMP is in other tests of packet::icmp, which run here";
+const OF_FULLNAT: &str = "what packets of `fullnat` become is in packet::modes and packet::flow_table, which run here";
 const OF_TESTS: &str = "about a tool of the tests, which is the same on every kernel";
 const BOOKKEEPING: &str =
     "about what the daemon makes of the maps, which is the same on every kernel; another test here does the same calls";
@@ -49,53 +50,56 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_modes", "what_is_for_the_balancer_itself", OF_PACKETS),
     left_out("net_refused", "", SLOW),
     left_out("net_routes", "", SLOW),
-    left_out("packet_adopt", "account::a_backend_that_came_back", BOOKKEEPING),
-    left_out("packet_adopt", "account::what_is_pinned_is_adopted", BOOKKEEPING),
-    left_out("packet_adopt", "account::what_was_retired_rests_on", BOOKKEEPING),
-    left_out("packet_adopt", "counters", BOOKKEEPING),
-    left_out("packet_adopt", "pins::another_version", OF_FILES),
-    left_out("packet_adopt", "pins::removal_leaves_nothing", OF_FILES),
-    left_out("packet_adopt", "pins::a_start_that_was_cut_short", SLOW),
-    left_out("packet_failover", "", SLOW),
-    left_out("packet_flow_table", "collected::each_state_has_its_time", BOOKKEEPING),
-    left_out("packet_flow_table", "collected::ports_come_back", MANY_PACKETS),
-    left_out("packet_flow_table", "collected::the_queue_wraps", MANY_PACKETS),
-    left_out("packet_flow_table", "full::a_full_table", MANY_PACKETS),
-    left_out("packet_flow_table", "full::every_source_is_tried", MANY_PACKETS),
-    left_out("packet_flow_table", "side_by_side", FULL_SPEED),
+    left_out("packet", "adopt::account::a_backend_that_came_back", BOOKKEEPING),
+    left_out("packet", "adopt::account::what_is_pinned_is_adopted", BOOKKEEPING),
+    left_out("packet", "adopt::account::what_was_retired_rests_on", BOOKKEEPING),
+    left_out("packet", "adopt::counters", BOOKKEEPING),
+    left_out("packet", "adopt::pins::another_version", OF_FILES),
+    left_out("packet", "adopt::pins::removal_leaves_nothing", OF_FILES),
+    left_out("packet", "adopt::pins::a_start_that_was_cut_short", SLOW),
+    left_out("packet", "failover::", SLOW),
+    left_out("packet", "flow_table::collected::each_state_has_its_time", BOOKKEEPING),
+    left_out("packet", "flow_table::collected::ports_come_back", MANY_PACKETS),
+    left_out("packet", "flow_table::collected::the_queue_wraps", MANY_PACKETS),
+    left_out("packet", "flow_table::full::a_full_table", MANY_PACKETS),
+    left_out("packet", "flow_table::full::every_source_is_tried", MANY_PACKETS),
+    left_out("packet", "flow_table::full::without_free_ports", MANY_PACKETS),
+    left_out("packet", "flow_table::repaired::a_flow_that_came_again", BOOKKEEPING),
+    left_out("packet", "flow_table::repaired::two_sweeps_repair", BOOKKEEPING),
+    left_out("packet", "flow_table::side_by_side", FULL_SPEED),
     left_out(
-        "packet_flow_table",
-        "in_the_making::a_flow_that_is_finished",
+        "packet",
+        "flow_table::in_the_making::a_flow_that_is_finished",
         FULL_SPEED,
     ),
-    left_out("packet_decap", "there_and_back_again", OF_PACKETS),
-    left_out("packet_families", "headers", OF_PACKETS),
-    left_out("packet_icmp", "about", OF_ICMP),
-    left_out("packet_icmp", "answer::errors_are_limited", MANY_PACKETS),
-    left_out("packet_icmp", "answer::the_sender_of_what_came_too_far", OF_ICMP),
-    left_out("packet_icmp", "client", OF_ICMP),
-    left_out("packet_icmp", "echo", OF_ICMP),
-    left_out("packet_loaded", "", OF_TESTS),
-    left_out("packet_modes", "spread", MANY_PACKETS),
-    left_out("packet_random", "", MANY_PACKETS),
-    left_out("packet_reasons", "a_driver_without_headroom", OF_PACKETS),
-    left_out("packet_reasons", "each_packet_of_fullnat", OF_FULLNAT),
-    left_out("packet_replay", "captures", OF_FILES),
-    left_out("packet_replay", "modes::answers_in_each_mode", OF_PACKETS),
-    left_out("packet_replay", "host", OF_FILES),
-    left_out("packet_replay", "modes::each_kind_in_each_mode", OF_PACKETS),
-    left_out("packet_replay", "modes::the_contract_as_it_stands", OF_FILES),
-    left_out("packet_replay", "modes::tshark_finds_no_bad_checksum", OF_FILES),
-    left_out("packet_replay", "options::a_backend", OF_FILES),
-    left_out("packet_replay", "options::macs", OF_FILES),
-    left_out("packet_replay", "options::nobody", OF_FILES),
-    left_out("packet_replay", "options::what_is_wrong_is_named", OF_FILES),
-    left_out("packet_replay", "options::who_is_down", OF_FILES),
-    left_out("packet_replay", "options::without_a_source", OF_FILES),
-    left_out("packet_replay", "options::without_json", OF_FILES),
-    left_out("packet_replay", "sequence", OF_FILES),
-    left_out("packet_roles", "", BOOKKEEPING),
-    left_out("packet_shares", "", MANY_PACKETS),
+    left_out("packet", "decap::there_and_back_again", OF_PACKETS),
+    left_out("packet", "families::headers", OF_PACKETS),
+    left_out("packet", "icmp::about", OF_ICMP),
+    left_out("packet", "icmp::answer::errors_are_limited", MANY_PACKETS),
+    left_out("packet", "icmp::answer::the_sender_of_what_came_too_far", OF_ICMP),
+    left_out("packet", "icmp::client", OF_ICMP),
+    left_out("packet", "icmp::echo", OF_ICMP),
+    left_out("packet", "loaded::", OF_TESTS),
+    left_out("packet", "modes::spread", MANY_PACKETS),
+    left_out("packet", "random::", MANY_PACKETS),
+    left_out("packet", "reasons::a_driver_without_headroom", OF_PACKETS),
+    left_out("packet", "reasons::each_packet_of_fullnat", OF_FULLNAT),
+    left_out("packet", "replay::captures", OF_FILES),
+    left_out("packet", "replay::modes::answers_in_each_mode", OF_PACKETS),
+    left_out("packet", "replay::host", OF_FILES),
+    left_out("packet", "replay::modes::each_kind_in_each_mode", OF_PACKETS),
+    left_out("packet", "replay::modes::the_contract_as_it_stands", OF_FILES),
+    left_out("packet", "replay::modes::tshark_finds_no_bad_checksum", OF_FILES),
+    left_out("packet", "replay::options::a_backend", OF_FILES),
+    left_out("packet", "replay::options::macs", OF_FILES),
+    left_out("packet", "replay::options::nobody", OF_FILES),
+    left_out("packet", "replay::options::what_is_wrong_is_named", OF_FILES),
+    left_out("packet", "replay::options::who_is_down", OF_FILES),
+    left_out("packet", "replay::options::without_a_source", OF_FILES),
+    left_out("packet", "replay::options::without_json", OF_FILES),
+    left_out("packet", "replay::sequence", OF_FILES),
+    left_out("packet", "roles::", BOOKKEEPING),
+    left_out("packet", "shares::", MANY_PACKETS),
 ];
 
 const fn left_out(binary: &'static str, tests: &'static str, why: &'static str) -> LeftOut {
@@ -138,7 +142,7 @@ pub fn binaries(filter: Option<&str>) -> Result<Vec<Binary>> {
 fn built(message: &str) -> Option<(&str, PathBuf)> {
     let file = json_string(message, "executable")?;
     let name = json_string(message, "name")?;
-    let is_ours = ["packet_", "net_"].iter().any(|tier| name.starts_with(tier));
+    let is_ours = name == "packet" || name.starts_with("net_");
     (is_ours && message.contains(r#""kind":["test"]"#)).then(|| (name, file.into()))
 }
 

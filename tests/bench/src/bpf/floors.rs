@@ -42,7 +42,9 @@ impl Floor {
 static IN_C: &str = include_str!("floor.c");
 
 /// Names of clang: Debian's, and those of its versions.
-const CLANGS: [&str; 7] = ["clang", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16"];
+const CLANGS: [&str; 7] = [
+    "clang", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16",
+];
 
 /// What the smallest balancer is to do.
 pub struct Job<'a> {

@@ -94,7 +94,7 @@ impl Extents {
         Self {
             subjects: subjects.iter().copied().filter(wanted).collect(),
             servers: extent.choose(2, 3, 3),
-            rounds: arguments.rounds.unwrap_or(extent.choose(1, 3, 9)).max(1),
+            rounds: arguments.rounds.unwrap_or(extent.choose(1, 3, 8)).max(1),
             at_a_time: 32,
             warm_up: milliseconds(20, 100, 100),
             full: milliseconds(60, 300, 500),

@@ -113,7 +113,7 @@ impl Extents {
                 arguments.flows.clone()
             },
             bytes: extent.choose(vec![64], vec![64, 1500], vec![64, 512, 1500]),
-            rounds: arguments.rounds.unwrap_or(extent.choose(1, 12, 64)).max(1),
+            rounds: arguments.rounds.unwrap_or(extent.choose(1, 12, 56)).max(1),
             worlds: extent.choose(1, 2, 4),
             packets: extent.choose(2_000, 100_000, 100_000),
             warm_up: extent.choose(1_000, 50_000, 50_000),

@@ -154,7 +154,9 @@ pub fn section(measured: &[Measured], extents: &Extents, bench: &Bench) -> Secti
         }),
     ];
     if bench.has_floor_in_c() {
-        tables.push(table(&figures, extents, "times the same in C", |figure| ratio(figure, C)));
+        tables.push(table(&figures, extents, "times the same in C", |figure| {
+            ratio(figure, C)
+        }));
     }
     method.push(
         match bench.has_floor_in_c() {

@@ -54,7 +54,7 @@ fn each<const N: usize>(reason: Reason, packets: [(&'static str, Vec<u8>); N]) -
         .collect()
 }
 
-/// More of it in `packet_icmp`.
+/// More of it in `packet::icmp`.
 fn echo() -> Vec<Row> {
     let request = Icmp::new((*CLIENT.ip()).into(), (*SERVICE.ip()).into(), (8, 0));
     each(Reason::EchoAnswered, [("an echo request", request.bytes())])
@@ -220,7 +220,7 @@ fn not_forwarded() -> Vec<Row> {
     rows
 }
 
-/// More of them in `packet_families`.
+/// More of them in `packet::families`.
 fn extension_headers() -> Vec<Row> {
     let [kind, left] = [253, 1];
     let routing = [0, 0, kind, left, 0, 0, 0, 0];

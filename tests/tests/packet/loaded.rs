@@ -4,7 +4,7 @@ use lb_tests::needs_bpf;
 use lb_tests::packet::objects::{modes_with, objects};
 use lb_tests::packet::places::{SERVICE, STRANGER, backend, client, vip};
 use lb_tests::packet::{Flows, Frame, Setup, World, pool, service};
-use lb_userspace::core::model::{Mode, Protocol, Vip};
+use lb_userspace::core::model::{Limits, Mode, Protocol, Vip};
 use lb_userspace::edge::dataplane::run::Outcome;
 use lb_userspace::edge::dataplane::testing::Hands;
 
@@ -38,9 +38,15 @@ fn a_program_that_was_used_behaves_as_a_new_one() {
     needs_bpf!();
     for flow_table in objects() {
         // Make: a new one, and what comes out of it.
+        let defaults = Setup::default();
         let setup = Setup {
+            // As no other test has it: what this one leaves, nobody else takes.
+            limits: Limits {
+                services: 65,
+                ..defaults.limits
+            },
             flow_table,
-            ..Setup::default()
+            ..defaults
         };
         let modes = modes_with(flow_table, &MODES);
         let mut new = World::new(&setup);

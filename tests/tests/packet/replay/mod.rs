@@ -18,7 +18,7 @@ mod pcap;
 mod sequence;
 
 /// The configuration of the interface's contract: one service in mode `ipip`, one backend.
-const CONTRACT: &str = include_str!("../../../lb-userspace/tests/fixtures/contract.toml");
+const CONTRACT: &str = include_str!("../../../../lb-userspace/tests/fixtures/contract.toml");
 
 const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
 

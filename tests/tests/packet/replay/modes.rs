@@ -122,7 +122,7 @@ fn assert_kinds(mode: Mode, replayed: &Replayed, kinds: &[(&str, Fate)]) {
         let wanted = match fate {
             Sent(_, opened) => to_backend(mode, &packet.bytes, *opened).spread_as(&out.bytes).bytes(),
             Passed(_) | Dropped(..) => packet.bytes.clone(),
-            // What is in it, `packet_icmp` knows.
+            // What is in it, `packet::icmp` knows.
             Answered(..) => {
                 let (from, to) = (&packet.bytes[6..12], &packet.bytes[..6]);
                 assert_eq!((&out.bytes[..6], &out.bytes[6..12]), (from, to), "{what}");

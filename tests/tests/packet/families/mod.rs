@@ -1,5 +1,5 @@
 //! IPv4 and IPv6, of services and of backends, in every mode and over every protocol: each either works or is refused when it is
-//! configured, with the reason. `cargo test -p lb-tests --test packet_families -- --nocapture table` prints which.
+//! configured, with the reason. `cargo test -p lb-tests --test packet -- --nocapture families::table` prints which.
 
 use std::net::SocketAddr;
 
@@ -203,7 +203,7 @@ fn table_of_what_works_and_what_is_refused() {
             }
             None if cell.is_possible() => {
                 cell.work();
-                "works: packet_families::table_of_what_works_and_what_is_refused".to_owned()
+                "works: families::table_of_what_works_and_what_is_refused".to_owned()
             }
             None => "not on this kernel: it has no compare-exchange in BPF".to_owned(),
         };
