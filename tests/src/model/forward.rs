@@ -1,0 +1,336 @@
+//! To a backend by its mode, and back to a client.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_common::abi::Tags;
+use lb_common::encap;
+use lb_common::reason::Reason;
+use lb_userspace::core::model::Mode;
+use lb_userspace::core::observed::ResolvedHop;
+
+use super::bytes::{RIGHT, Sums, octets, pseudo, put16, sealed, sum, u16_at};
+use super::frame::{Ends, Frame, ICMP, ICMPV6, TCP, UDP};
+use super::icmp::Said;
+use super::{Backend, Balancer, End, Fate, Service, Step, Wanted, end};
+
+const SYN: u8 = 2;
+const BEGINS_NOT: u8 = 1 | 4 | 16;
+
+/// Time to live, or hop limit, of outer headers.
+const OUTER_TTL: u8 = 64;
+
+/// A packet from the IP header on, padding included, and the places of sums that are not known.
+#[derive(Clone)]
+pub struct Packet {
+    pub bytes: Vec<u8>,
+    pub sums: Sums,
+}
+
+/// Where checksums are, and what the sums over all that they cover are.
+pub struct Checked {
+    /// Of IPv4's header.
+    header: Option<u16>,
+    /// Of what is behind the header, if it has one; and where it is.
+    pub transport: Option<(u16, usize)>,
+}
+
+impl Balancer {
+    /// To a backend of the service with this number.
+    pub(super) fn forward(&mut self, frame: &Frame, ends: &Ends, number: usize) -> Step<Fate> {
+        let flags = match frame.whole(ends) {
+            Ok(flags) => flags,
+            Err(End(Reason::TtlExpired)) => return Ok(self.say(frame, Said::TooFar)),
+            Err(end) => return Err(end),
+        };
+        let service = &self.services[number];
+        let (mode, is_fullnat) = (service.mode, service.mode == Mode::Fullnat);
+        if is_fullnat && ends.from.ip().is_unspecified() {
+            return end(Reason::BadSource);
+        }
+        let begins = ends.protocol != TCP || flags & (SYN | BEGINS_NOT) == SYN;
+        let (id, source) = match is_fullnat {
+            true => self.source(ends, number, begins)?,
+            false => (self.owner(ends, number)?.0, ends.from),
+        };
+        let service = &self.services[number];
+        let backend = service.backends[&id];
+        let Some(hop) = backend.hop else {
+            return end(Reason::NoNextHop);
+        };
+        let largest = largest(service, &backend, &hop);
+        if frame.total_length() > largest {
+            return Ok(self.say(frame, Said::TooBig(largest)));
+        }
+        let packet = match mode {
+            Mode::L2 | Mode::Ipip | Mode::Gue => {
+                let packet = forwarded(frame, ends);
+                match mode {
+                    Mode::L2 => packet,
+                    _ => in_outer(frame, ends, packet, service, &backend, self.owner(ends, number)?.1),
+                }
+            }
+            Mode::Nat | Mode::Fullnat => translated(frame, ends, source, backend.address, true),
+        };
+        Ok(sent(frame, packet, &hop, id))
+    }
+
+    /// From a backend to a client, if it is that.
+    pub(super) fn back(&mut self, frame: &Frame, ends: &Ends) -> Step<Fate> {
+        let Some((client, number, id)) = self.client(ends) else {
+            return end(Reason::NoService);
+        };
+        match frame.whole(ends) {
+            Ok(_) => {}
+            Err(End(Reason::TtlExpired)) => return Ok(self.say(frame, Said::TooFar)),
+            Err(end) => return Err(end),
+        }
+        let vip = self.services[number].vip;
+        let vip = SocketAddr::new(vip.address, vip.port);
+        let packet = translated(frame, ends, vip, client, true);
+        Ok(sent(frame, packet, &self.clients, id))
+    }
+
+    /// The client, service and backend of a backend's packet.
+    pub(super) fn client(&self, ends: &Ends) -> Option<(SocketAddr, usize, u32)> {
+        if let Some(held) = self.flows.by_source.get(&ends.to) {
+            let service = &self.services[held.service];
+            if service.number() == ends.protocol && service.backends[&held.backend].address == ends.from {
+                return Some((held.client, held.service, held.backend));
+            }
+        }
+        let services = self.services.iter().enumerate();
+        let nat = services.filter(|(_, service)| service.mode == Mode::Nat && service.number() == ends.protocol);
+        nat.flat_map(|(number, service)| service.backends.iter().map(move |(id, backend)| (number, *id, backend)))
+            .find(|(_, _, backend)| backend.address == ends.from)
+            .map(|(number, id, _)| (ends.to, number, id))
+    }
+}
+
+/// Bytes of the largest packet, as it comes in, that the next hop takes.
+pub fn largest(service: &Service, backend: &Backend, hop: &ResolvedHop) -> usize {
+    let outer = if backend.address.is_ipv6() { 40 } else { 20 };
+    let added = match service.mode {
+        Mode::Ipip => outer,
+        Mode::Gue => outer + 8,
+        Mode::Nat | Mode::Fullnat | Mode::L2 => 0,
+    };
+    usize::from(hop.mtu).saturating_sub(added)
+}
+
+/// The frame to a next hop.
+pub fn sent(frame: &Frame, packet: Packet, hop: &ResolvedHop, backend: u32) -> Fate {
+    let tags = match hop.tags {
+        Tags::KEPT => frame.tags.to_vec(),
+        tags => {
+            let bytes = tags.0.to_ne_bytes();
+            let count = [tags.outer(), tags.inner()].iter().filter(|tag| **tag != 0).count();
+            bytes[..4 * count].to_vec()
+        }
+    };
+    let in_front = 14 + tags.len();
+    let frame = Wanted {
+        bytes: Frame::around(hop.destination_mac, hop.source_mac, &tags, &packet.bytes),
+        sums: packet.sums.behind(in_front),
+    };
+    Fate::Sent { backend, frame }
+}
+
+/// The sums of a packet as it came.
+pub fn checked(packet: &[u8], ends: &Ends) -> Checked {
+    let header = (packet[0] >> 4 == 4).then(|| sum(&[&packet[..ends.header]]));
+    let transport = covered(packet, ends).map(|(range, at)| {
+        let pseudo = match ends.protocol {
+            ICMP => Vec::new(),
+            _ => pseudo(ends.from.ip(), ends.to.ip(), ends.protocol, range.len()),
+        };
+        (sum(&[&pseudo, &packet[range]]), at)
+    });
+    Checked { header, transport }
+}
+
+/// What the checksum behind the IP header covers, and where it is; none if there is none.
+fn covered(packet: &[u8], ends: &Ends) -> Option<(std::ops::Range<usize>, usize)> {
+    let total = match packet[0] >> 4 {
+        4 => usize::from(u16_at(packet, 2)?),
+        _ => 40 + usize::from(u16_at(packet, 4)?),
+    };
+    match ends.protocol {
+        TCP => Some((ends.header..total, ends.header + 16)),
+        UDP => {
+            let length = usize::from(u16_at(packet, ends.header + 4)?);
+            let at = ends.header + 6;
+            (u16_at(packet, at)? != 0).then_some((ends.header..ends.header + length, at))
+        }
+        ICMP | ICMPV6 => Some((ends.header..total, ends.header + 2)),
+        _ => None,
+    }
+}
+
+/// Makes the sums of a changed packet what they were.
+pub fn seal(packet: &mut [u8], ends: &Ends, came: &Checked) -> Sums {
+    let mut sums = Sums::default();
+    if let Some(all) = came.header {
+        put16(packet, 10, 0);
+        let checksum = sealed(&[&packet[..ends.header]], all);
+        put16(packet, 10, checksum);
+        if all != RIGHT {
+            sums.wrong.push(10);
+        }
+    }
+    if let (Some((all, at)), Some((range, _))) = (came.transport, covered(packet, ends)) {
+        put16(packet, at, 0);
+        let pseudo = match ends.protocol {
+            ICMP => Vec::new(),
+            _ => pseudo(ends.from.ip(), ends.to.ip(), ends.protocol, range.len()),
+        };
+        let checksum = match sealed(&[&pseudo, &packet[range]], all) {
+            // RFC 768: that would say that there is none.
+            0 if ends.protocol == UDP => 0xffff,
+            checksum => checksum,
+        };
+        put16(packet, at, checksum);
+        if all != RIGHT {
+            sums.wrong.push(at);
+        }
+    }
+    sums
+}
+
+/// One hop less to go.
+pub fn one_hop_less(packet: &mut [u8]) {
+    let at = if packet[0] >> 4 == 6 { 7 } else { 8 };
+    packet[at] -= 1;
+}
+
+/// The packet with one hop less to go.
+pub fn forwarded(frame: &Frame, ends: &Ends) -> Packet {
+    let came = checked(frame.packet, ends);
+    let mut bytes = frame.packet.to_vec();
+    one_hop_less(&mut bytes);
+    // Its transport's sum does not cover that.
+    let sums = seal(&mut bytes, ends, &came);
+    Packet { bytes, sums }
+}
+
+/// The packet with other addresses and ports.
+pub fn translated(frame: &Frame, ends: &Ends, from: SocketAddr, to: SocketAddr, forwarded: bool) -> Packet {
+    let came = checked(frame.packet, ends);
+    let mut bytes = frame.packet.to_vec();
+    if forwarded {
+        one_hop_less(&mut bytes);
+    }
+    readdress(&mut bytes, from.ip(), to.ip());
+    put16(&mut bytes, ends.header, from.port());
+    put16(&mut bytes, ends.header + 2, to.port());
+    let ends = Ends { from, to, ..*ends };
+    let sums = seal(&mut bytes, &ends, &came);
+    Packet { bytes, sums }
+}
+
+/// Writes addresses into an IP header.
+pub fn readdress(packet: &mut [u8], from: IpAddr, to: IpAddr) {
+    let (at, length) = if packet[0] >> 4 == 6 { (8, 16) } else { (12, 4) };
+    packet[at..at + length].copy_from_slice(&octets(from));
+    packet[at + length..at + 2 * length].copy_from_slice(&octets(to));
+}
+
+/// A packet behind an outer header (RFC 2003, RFC 2473), for `gue` with UDP between.
+pub fn in_outer(
+    frame: &Frame,
+    ends: &Ends,
+    packet: Packet,
+    service: &Service,
+    backend: &Backend,
+    hash: u32,
+) -> Packet {
+    let total = frame.total_length();
+    let is_gue = service.mode == Mode::Gue;
+    let inner = if frame.is_ipv6() { 41 } else { 4 };
+    let protocol = if is_gue { UDP } else { inner };
+    let mut behind = Vec::new();
+    let mut sums = Sums::default();
+    if is_gue {
+        let source_port = u16::from_be(encap::source_port(hash));
+        for word in [source_port, service.tunnel_port, (total + 8) as u16, 0] {
+            behind.extend(word.to_be_bytes());
+        }
+        if backend.address.is_ipv6() {
+            let pseudo = pseudo(backend.source, backend.address.ip(), UDP, total + 8);
+            let right = match !sum(&[&pseudo, &behind, &packet.bytes[..total]]) {
+                0 => 0xffff,
+                checksum => checksum,
+            };
+            let (checksum, place) = match inside(&packet.bytes, ends) {
+                Inside::Right => (right, None),
+                Inside::Uncovered => (0, None),
+                Inside::Wrong(1) => (right, Some(&mut sums.not_this)),
+                Inside::Wrong(_) => (right, Some(&mut sums.unknown)),
+            };
+            put16(&mut behind, 6, checksum);
+            if let Some(place) = place {
+                *place = Some(40 + 6);
+            }
+        }
+    }
+    let class = frame.traffic_class();
+    let length = total + behind.len();
+    let mut outer = match backend.address.ip() {
+        IpAddr::V4(_) => {
+            let mut header = vec![0x45, class, 0, 0, 0, 0, 0x40, 0, OUTER_TTL, protocol, 0, 0];
+            put16(&mut header, 2, (length + 20) as u16);
+            header.extend([0; 8]);
+            readdress(&mut header, backend.source, backend.address.ip());
+            let checksum = !sum(&[&header]);
+            put16(&mut header, 10, checksum);
+            header
+        }
+        IpAddr::V6(_) => {
+            let first = 6 << 28 | u32::from(class) << 20 | hash & 0xf_ffff;
+            let mut header = first.to_be_bytes().to_vec();
+            header.extend((length as u16).to_be_bytes());
+            header.extend([protocol, OUTER_TTL]);
+            header.extend([0; 32]);
+            readdress(&mut header, backend.source, backend.address.ip());
+            header
+        }
+    };
+    outer.extend(behind);
+    let mut all = packet.sums.behind(outer.len());
+    all.not_this = sums.not_this;
+    all.unknown = sums.unknown;
+    Packet {
+        bytes: [outer, packet.bytes].concat(),
+        sums: all,
+    }
+}
+
+/// What checksums inside say of a packet's bytes.
+enum Inside {
+    /// All of them are covered, and right.
+    Right,
+    /// So many are not.
+    Wrong(usize),
+    /// Some bytes are covered by none.
+    Uncovered,
+}
+
+fn inside(packet: &[u8], ends: &Ends) -> Inside {
+    let is_ipv6 = packet[0] >> 4 == 6;
+    let checked = checked(packet, ends);
+    let Some((transport, _)) = checked.transport else {
+        return Inside::Uncovered;
+    };
+    let total = match is_ipv6 {
+        true => 40 + usize::from(u16_at(packet, 4).unwrap_or(0)),
+        false => usize::from(u16_at(packet, 2).unwrap_or(0)),
+    };
+    let is_whole = covered(packet, ends).is_some_and(|(range, _)| range.end == total);
+    if !is_whole || is_ipv6 && ends.header != 40 {
+        return Inside::Uncovered;
+    }
+    let wrong = [checked.header.unwrap_or(RIGHT), transport];
+    match wrong.iter().filter(|sum| **sum != RIGHT).count() {
+        0 => Inside::Right,
+        wrong => Inside::Wrong(wrong),
+    }
+}

@@ -1,0 +1,222 @@
+//! What a frame says: tags (IEEE 802.1Q), IPv4 (RFC 791), IPv6 (RFC 8200), ports.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_common::reason::Reason;
+
+use super::bytes::{address_at, u16_at};
+use super::{Step, end};
+
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
+pub const ICMP: u8 = 1;
+pub const ICMPV6: u8 = 58;
+
+/// Extension headers that are followed, and how long all headers of IPv6 may be.
+const EXTENSIONS_MAX: usize = 8;
+const HEADERS_MAX: usize = 255;
+
+/// An IP packet in a frame.
+pub struct Frame<'a> {
+    pub destination_mac: [u8; 6],
+    pub source_mac: [u8; 6],
+    /// As they lie in the frame, at most two.
+    pub tags: &'a [u8],
+    pub ethertype: u16,
+    /// From the IP header on, padding included.
+    pub packet: &'a [u8],
+}
+
+/// Where a packet comes from and goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ends {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub protocol: u8,
+    /// Bytes of the IP header with options or extension headers.
+    pub header: usize,
+    /// Of IPv6: whether more follows. IPv4 says it in the header.
+    pub is_first_fragment: bool,
+}
+
+impl<'a> Frame<'a> {
+    /// An IP packet with at most two tags; anything else is none.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut at = 12;
+        let ethertype = loop {
+            let ethertype = u16_at(bytes, at)?;
+            match ethertype {
+                0x8100 | 0x88a8 if at < 20 => at += 4,
+                0x0800 | 0x86dd => break ethertype,
+                _ => return None,
+            }
+        };
+        Some(Self {
+            destination_mac: bytes[..6].try_into().ok()?,
+            source_mac: bytes[6..12].try_into().ok()?,
+            tags: &bytes[12..at],
+            ethertype,
+            packet: &bytes[at + 2..],
+        })
+    }
+
+    pub fn is_ipv6(&self) -> bool {
+        self.ethertype == 0x86dd
+    }
+
+    /// The frame around a packet, with other MACs and tags.
+    pub fn around(destination: [u8; 6], source: [u8; 6], tags: &[u8], packet: &[u8]) -> Vec<u8> {
+        let ethertype: u16 = if packet[0] >> 4 == 6 { 0x86dd } else { 0x0800 };
+        [&destination, &source, tags, &ethertype.to_be_bytes(), packet].concat()
+    }
+
+    /// Addresses, ports and protocol. What cannot be read is ours if a service has its destination address.
+    pub fn ends(&self, is_ours: impl Fn(IpAddr) -> bool) -> Step<Ends> {
+        if self.is_ipv6() {
+            self.ends_of_ipv6(is_ours)
+        } else {
+            self.ends_of_ipv4(is_ours)
+        }
+    }
+
+    fn ends_of_ipv4(&self, is_ours: impl Fn(IpAddr) -> bool) -> Step<Ends> {
+        let ip = self.packet;
+        if ip.len() < 20 || ip[0] >> 4 != 4 {
+            return end(Reason::OtherMalformed);
+        }
+        let (from, to) = (self.address(12), self.address(16));
+        let header = usize::from(ip[0] & 0xf) * 4;
+        let protocol = ip[9];
+        let mine = |ours, other| end(if is_ours(to) { ours } else { other });
+        if header < 20 {
+            return mine(Reason::BadLength, Reason::OtherMalformed);
+        }
+        if protocol != TCP && protocol != UDP {
+            return end(Reason::NotTcpUdp);
+        }
+        if u16_at(ip, 6).is_some_and(|word| word & 0x1fff != 0) {
+            return mine(Reason::Fragment, Reason::OtherFragment);
+        }
+        let Some((source_port, port)) = self.ports(header) else {
+            return mine(Reason::ShortHeader, Reason::OtherMalformed);
+        };
+        Ok(Ends {
+            from: SocketAddr::new(from, source_port),
+            to: SocketAddr::new(to, port),
+            protocol,
+            header,
+            is_first_fragment: false,
+        })
+    }
+
+    fn ends_of_ipv6(&self, is_ours: impl Fn(IpAddr) -> bool) -> Step<Ends> {
+        let ip = self.packet;
+        if ip.len() < 40 || ip[0] >> 4 != 6 {
+            return end(Reason::OtherMalformed);
+        }
+        let (from, to) = (self.address(8), self.address(24));
+        let mine = |ours, other| end(if is_ours(to) { ours } else { other });
+        let (mut next, mut header, mut is_first_fragment) = (ip[6], 40, false);
+        let mut followed = 0;
+        while next != TCP && next != UDP {
+            if ![0, 43, 44, 60].contains(&next) {
+                return end(Reason::NotTcpUdp);
+            }
+            if followed == EXTENSIONS_MAX {
+                return mine(Reason::ExtensionHeaders, Reason::NoService);
+            }
+            // The fragment header has eight bytes, whatever its second one says; of the others four are looked at.
+            let seen = if next == 44 { 8 } else { 4 };
+            let Some(extension) = ip.get(header..header + seen) else {
+                return mine(Reason::ShortHeader, Reason::OtherMalformed);
+            };
+            let mut bytes = 8;
+            match next {
+                44 => {
+                    let word = u16::from_be_bytes([extension[2], extension[3]]);
+                    if word & 0xfff8 != 0 {
+                        return mine(Reason::Fragment, Reason::OtherFragment);
+                    }
+                    is_first_fragment = word & 1 != 0;
+                }
+                43 if extension[3] != 0 => return mine(Reason::ExtensionHeaders, Reason::NoService),
+                _ => bytes = (usize::from(extension[1]) + 1) * 8,
+            }
+            if header + bytes > HEADERS_MAX {
+                return mine(Reason::ExtensionHeaders, Reason::NoService);
+            }
+            next = extension[0];
+            header += bytes;
+            followed += 1;
+        }
+        let Some((source_port, port)) = self.ports(header) else {
+            return mine(Reason::ShortHeader, Reason::OtherMalformed);
+        };
+        Ok(Ends {
+            from: SocketAddr::new(from, source_port),
+            to: SocketAddr::new(to, port),
+            protocol: next,
+            header,
+            is_first_fragment,
+        })
+    }
+
+    /// An address of the IP header, which is there.
+    pub fn address(&self, at: usize) -> IpAddr {
+        address_at(self.packet, at, self.is_ipv6()).expect("the header is there")
+    }
+
+    fn ports(&self, header: usize) -> Option<(u16, u16)> {
+        Some((u16_at(self.packet, header)?, u16_at(self.packet, header + 2)?))
+    }
+
+    /// Bytes from the IP header on, as that says.
+    pub fn total_length(&self) -> usize {
+        let field = |at| usize::from(u16_at(self.packet, at).unwrap_or(0));
+        if self.is_ipv6() { 40 + field(4) } else { field(2) }
+    }
+
+    /// Time to live, or hop limit.
+    pub fn hops_left(&self) -> u8 {
+        self.packet[if self.is_ipv6() { 7 } else { 8 }]
+    }
+
+    /// Type of service, or traffic class.
+    pub fn traffic_class(&self) -> u8 {
+        let ip = self.packet;
+        if self.is_ipv6() { ip[0] << 4 | ip[1] >> 4 } else { ip[1] }
+    }
+
+    /// Whether it is whole: no fragment, as long as it says, with hops left, and the transport header in it. Gives TCP's flags.
+    pub fn whole(&self, ends: &Ends) -> Step<u8> {
+        let more = !self.is_ipv6() && u16_at(self.packet, 6).is_some_and(|word| word & 0x2000 != 0);
+        if more || ends.is_first_fragment {
+            return end(Reason::Fragment);
+        }
+        let total = self.total_length();
+        if total > self.packet.len() {
+            return end(Reason::BadLength);
+        }
+        if self.hops_left() <= 1 {
+            return end(Reason::TtlExpired);
+        }
+        let transport = &self.packet[ends.header..];
+        if ends.protocol == TCP {
+            let Some(header) = transport.get(..20) else {
+                return end(Reason::ShortHeader);
+            };
+            let bytes = usize::from(header[12] >> 4) * 4;
+            if bytes < 20 || ends.header + bytes > total {
+                return end(Reason::BadLength);
+            }
+            return Ok(header[13]);
+        }
+        let Some(length) = u16_at(transport, 4).filter(|_| transport.len() >= 8) else {
+            return end(Reason::ShortHeader);
+        };
+        if length < 8 || ends.header + usize::from(length) > total {
+            return end(Reason::BadLength);
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,363 @@
+//! ICMP (RFC 792, RFC 1191) and ICMPv6 (RFC 4443): what is answered, and what is said about packets.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_common::reason::Reason;
+use lb_userspace::core::model::Mode;
+
+use super::bytes::{RIGHT, Sums, address_at, octets, pseudo, put16, sealed, sum, u16_at};
+use super::forward::{self, Packet, in_outer, largest, one_hop_less, readdress, seal, sent};
+use super::frame::{Ends, Frame, ICMP, ICMPV6, TCP, UDP};
+use super::{Balancer, Fate, Step, Wanted, end};
+
+/// How much of a packet an error quotes: the first of these that the packet has, if its IP header and eight bytes fit in.
+const QUOTED: [usize; 5] = [512, 128, 68, 48, 28];
+
+/// What is said to the sender of a packet that is not forwarded.
+#[derive(Clone, Copy)]
+pub enum Said {
+    TooFar,
+    /// This much would have fit.
+    TooBig(usize),
+}
+
+impl Balancer {
+    /// Tells a packet's sender what became of it, if it can be told.
+    pub(super) fn say(&self, frame: &Frame, said: Said) -> Fate {
+        let (reason, else_) = match said {
+            Said::TooFar => (Reason::TtlExpiredAnswered, Reason::TtlExpired),
+            Said::TooBig(_) => (Reason::TooBigAnswered, Reason::TooBig),
+        };
+        let is_ipv6 = frame.is_ipv6();
+        let (from, to) = ends(frame);
+        let is_for_many = frame.destination_mac[0] & 1 != 0;
+        let header = if is_ipv6 { 40 } else { usize::from(frame.packet[0] & 0xf) * 4 };
+        let total = frame.total_length();
+        let quoted = QUOTED.into_iter().find(|bytes| *bytes <= total && header + 8 <= *bytes);
+        let Some(quoted) = quoted.filter(|_| !is_for_many && may_be_told(from) && self.has_address(to)) else {
+            return Fate::Dropped(else_);
+        };
+        let mut message = match (said, is_ipv6) {
+            (Said::TooFar, false) => vec![11, 0],
+            (Said::TooFar, true) => vec![3, 0],
+            (Said::TooBig(_), false) => vec![3, 4],
+            (Said::TooBig(_), true) => vec![2, 0],
+        };
+        let room = match said {
+            Said::TooFar => 0,
+            Said::TooBig(room) => room as u32,
+        };
+        message.extend([0, 0]);
+        message.extend(room.to_be_bytes());
+        message.extend(&frame.packet[..quoted]);
+        let (protocol, pseudo) = match is_ipv6 {
+            true => (ICMPV6, pseudo(to, from, ICMPV6, message.len())),
+            false => (ICMP, Vec::new()),
+        };
+        let checksum = !sum(&[&pseudo, &message]);
+        put16(&mut message, 2, checksum);
+        let mut packet = match is_ipv6 {
+            true => {
+                let length = (message.len() as u16).to_be_bytes();
+                let mut header = vec![0x60, 0, 0, 0, length[0], length[1], protocol, 64];
+                header.extend([0; 32]);
+                header
+            }
+            false => {
+                let length = (message.len() as u16 + 20).to_be_bytes();
+                let mut header = vec![0x45, 0xc0, length[0], length[1], 0, 0, 0, 0, 64, protocol, 0, 0];
+                header.extend([0; 8]);
+                header
+            }
+        };
+        readdress(&mut packet, to, from);
+        if !is_ipv6 {
+            let checksum = !sum(&[&packet]);
+            put16(&mut packet, 10, checksum);
+        }
+        packet.extend(message);
+        Fate::Answered {
+            reason,
+            else_,
+            frame: Wanted::exactly(back(frame, &packet)),
+        }
+    }
+
+    /// What has neither TCP nor UDP.
+    pub(super) fn control(&self, frame: &Frame) -> Step<Fate> {
+        let Some(control) = Control::read(frame) else {
+            return end(Reason::NotTcpUdp);
+        };
+        let is_ipv6 = frame.is_ipv6();
+        let (request, reply) = if is_ipv6 { (128, 129) } else { (8, 0) };
+        if (control.kind, control.code) == (request, 0) {
+            return self.echo(frame, &control, reply);
+        }
+        let is_error = match is_ipv6 {
+            true => control.kind < 128,
+            false => [3, 11, 12].contains(&control.kind),
+        };
+        if !is_error {
+            return end(Reason::NotTcpUdp);
+        }
+        match self.has_address(control.to) {
+            true => self.about_backend(frame, &control),
+            false => self.about_client(frame, &control),
+        }
+    }
+
+    fn echo(&self, frame: &Frame, control: &Control, reply: u8) -> Step<Fate> {
+        if !self.has_address(control.to) || !may_be_told(control.from) {
+            return end(Reason::NotTcpUdp);
+        }
+        let ends = control.ends();
+        let came = forward::checked(frame.packet, &ends);
+        let mut packet = frame.packet.to_vec();
+        packet[control.header] = reply;
+        readdress(&mut packet, control.to, control.from);
+        packet[if frame.is_ipv6() { 7 } else { 8 }] = 64;
+        let mut sums = seal(&mut packet, &ends.turned(), &came);
+        // A reply of nothing but zeros has a sum of zero, which both stand for.
+        sums.wrong.push(control.header + 2);
+        let bytes = back(frame, &packet);
+        let sums = sums.behind(bytes.len() - packet.len());
+        Ok(Fate::Answered {
+            reason: Reason::EchoAnswered,
+            else_: Reason::EchoAnswered,
+            frame: Wanted { bytes, sums },
+        })
+    }
+
+    /// An error about a backend's packet.
+    fn about_backend(&self, frame: &Frame, control: &Control) -> Step<Fate> {
+        let quoted = Quoted::read(frame, control)?;
+        let flow = quoted.turned(control.header);
+        let Some(number) = self.find(&flow) else {
+            return end(Reason::NotTcpUdp);
+        };
+        if frame.hops_left() <= 1 {
+            return end(Reason::TtlExpired);
+        }
+        let service = &self.services[number];
+        let (id, hash) = match service.mode {
+            Mode::Fullnat if !self.flows.of_clients.contains_key(&(flow.from, number)) => return end(Reason::NoFlow),
+            _ => self.owner(&flow, number)?,
+        };
+        let backend = service.backends[&id];
+        let Some(hop) = backend.hop else {
+            return end(Reason::NoNextHop);
+        };
+        if frame.total_length() > largest(service, &backend, &hop) {
+            return end(Reason::TooBig);
+        }
+        let packet = match service.mode {
+            Mode::Nat | Mode::Fullnat => {
+                let peer = match service.mode {
+                    Mode::Fullnat => self.flows.of_clients[&(flow.from, number)],
+                    _ => flow.from,
+                };
+                quoted.translated(frame, control, (control.from, backend.address.ip()), (backend.address, peer))
+            }
+            Mode::L2 => forward::forwarded(frame, &control.ends()),
+            Mode::Ipip | Mode::Gue => {
+                let ends = control.ends();
+                let packet = forward::forwarded(frame, &ends);
+                in_outer(frame, &ends, packet, service, &backend, hash)
+            }
+        };
+        Ok(sent(frame, packet, &hop, id))
+    }
+
+    /// An error about a client's packet.
+    fn about_client(&self, frame: &Frame, control: &Control) -> Step<Fate> {
+        let quoted = Quoted::read(frame, control)?;
+        let Some((client, number, id)) = self.client(&quoted.turned(control.header)) else {
+            return end(Reason::NotTcpUdp);
+        };
+        if frame.hops_left() <= 1 {
+            return end(Reason::TtlExpired);
+        }
+        let vip = self.services[number].vip;
+        let vip = SocketAddr::new(vip.address, vip.port);
+        let packet = quoted.translated(frame, control, (vip.ip(), client.ip()), (client, vip));
+        Ok(sent(frame, packet, &self.clients, id))
+    }
+}
+
+/// Whether an error may be sent to such an address (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
+fn may_be_told(source: IpAddr) -> bool {
+    match source {
+        IpAddr::V4(source) => {
+            let [first, ..] = source.octets();
+            first != 0 && first != 127 && first < 224
+        }
+        IpAddr::V6(source) => !source.is_multicast() && !source.is_unspecified(),
+    }
+}
+
+/// Source and destination of a frame's packet.
+fn ends(frame: &Frame) -> (IpAddr, IpAddr) {
+    match frame.is_ipv6() {
+        true => (frame.address(8), frame.address(24)),
+        false => (frame.address(12), frame.address(16)),
+    }
+}
+
+/// A frame back to where another one came from, with its tags.
+fn back(frame: &Frame, packet: &[u8]) -> Vec<u8> {
+    Frame::around(frame.source_mac, frame.destination_mac, frame.tags, packet)
+}
+
+/// An ICMP packet, whole.
+struct Control {
+    from: IpAddr,
+    to: IpAddr,
+    is_ipv6: bool,
+    header: usize,
+    kind: u8,
+    code: u8,
+}
+
+impl Control {
+    fn read(frame: &Frame) -> Option<Self> {
+        let ip = frame.packet;
+        let is_ipv6 = frame.is_ipv6();
+        let header = if is_ipv6 { 40 } else { usize::from(ip[0] & 0xf) * 4 };
+        let protocol = if is_ipv6 { ip[6] } else { ip[9] };
+        let is_fragment = !is_ipv6 && u16_at(ip, 6)? & 0x3fff != 0;
+        let total = frame.total_length();
+        let is_icmp = protocol == if is_ipv6 { ICMPV6 } else { ICMP };
+        if !is_icmp || is_fragment || header + 8 > total || total > ip.len() {
+            return None;
+        }
+        let (from, to) = ends(frame);
+        Some(Self {
+            from,
+            to,
+            is_ipv6,
+            header,
+            kind: ip[header],
+            code: ip[header + 1],
+        })
+    }
+
+    /// As ends without ports.
+    fn ends(&self) -> Ends {
+        Ends {
+            from: SocketAddr::new(self.from, 0),
+            to: SocketAddr::new(self.to, 0),
+            protocol: if self.is_ipv6 { ICMPV6 } else { ICMP },
+            header: self.header,
+            is_first_fragment: false,
+        }
+    }
+}
+
+impl Ends {
+    fn turned(&self) -> Self {
+        Self {
+            from: self.to,
+            to: self.from,
+            ..*self
+        }
+    }
+}
+
+/// A packet that an error quotes.
+struct Quoted {
+    from: SocketAddr,
+    to: SocketAddr,
+    protocol: u8,
+}
+
+impl Quoted {
+    /// The one that an error is about, if it says whose it was: sent by who gets the error.
+    fn read(frame: &Frame, control: &Control) -> Step<Self> {
+        Self::of(frame, control)
+            .filter(|quoted| quoted.from.ip() == control.to && [TCP, UDP].contains(&quoted.protocol))
+            .map_or_else(|| end(Reason::NotTcpUdp), Ok)
+    }
+
+    fn of(frame: &Frame, control: &Control) -> Option<Self> {
+        let message = &frame.packet[control.header + 8..frame.total_length()];
+        let is_ipv6 = control.is_ipv6;
+        let (header, first, protocol) = if is_ipv6 { (40, 8, 6) } else { (20, 12, 9) };
+        let length = if is_ipv6 { 16 } else { 4 };
+        if !is_ipv6 && (*message.first()? != 0x45 || u16_at(message, 6)? & 0x1fff != 0) {
+            return None;
+        }
+        let address = |at| address_at(message, at, is_ipv6);
+        Some(Self {
+            from: SocketAddr::new(address(first)?, u16_at(message, header)?),
+            to: SocketAddr::new(address(first + length)?, u16_at(message, header + 2)?),
+            protocol: *message.get(protocol)?,
+        })
+    }
+
+    /// The flow of a packet that answers it.
+    fn turned(&self, header: usize) -> Ends {
+        Ends {
+            from: self.to,
+            to: self.from,
+            protocol: self.protocol,
+            header,
+            is_first_fragment: false,
+        }
+    }
+
+    /// The error with other addresses, about a packet with other addresses and ports.
+    fn translated(
+        &self,
+        frame: &Frame,
+        control: &Control,
+        (from, to): (IpAddr, IpAddr),
+        (inside_from, inside_to): (SocketAddr, SocketAddr),
+    ) -> Packet {
+        let ends = control.ends();
+        let came = forward::checked(frame.packet, &ends);
+        let total = frame.total_length();
+        let mut packet = frame.packet.to_vec();
+        one_hop_less(&mut packet);
+        readdress(&mut packet, from, to);
+        let start = control.header + 8;
+        let mut inside = Sums::default();
+        self.translate(&mut packet[start..total], (inside_from, inside_to), &mut inside);
+        let ends = Ends {
+            from: SocketAddr::new(from, 0),
+            to: SocketAddr::new(to, 0),
+            ..ends
+        };
+        let mut sums = seal(&mut packet, &ends, &came);
+        sums.wrong.extend(inside.behind(start).wrong);
+        Packet { bytes: packet, sums }
+    }
+
+    fn translate(&self, message: &mut [u8], (from, to): (SocketAddr, SocketAddr), sums: &mut Sums) {
+        let header = if from.is_ipv6() { 40 } else { 20 };
+        let all = (header == 20).then(|| sum(&[&message[..20]]));
+        readdress(message, from.ip(), to.ip());
+        if let Some(all) = all {
+            put16(message, 10, 0);
+            let checksum = sealed(&[&message[..20]], all);
+            put16(message, 10, checksum);
+            if all != RIGHT {
+                sums.wrong.push(10);
+            }
+        }
+        put16(message, header, from.port());
+        put16(message, header + 2, to.port());
+        let at = header + if self.protocol == TCP { 16 } else { 6 };
+        let Some(old) = u16_at(message, at).filter(|old| self.protocol == TCP || *old != 0) else {
+            return;
+        };
+        // What else it covers is not all there, but is what it was: so the sum of what changes is what it was.
+        let part = |from: &SocketAddr, to: &SocketAddr| {
+            let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
+            [octets(from.ip()), octets(to.ip()), ports].concat()
+        };
+        let before = sum(&[&part(&self.from, &self.to), &old.to_be_bytes()]);
+        let checksum = sealed(&[&part(&from, &to)], before);
+        put16(message, at, checksum);
+        sums.wrong.push(at);
+    }
+}

@@ -1,0 +1,285 @@
+//! Packets of all sorts: for services, back from backends, about them, for others; whole and damaged.
+
+use std::net::{IpAddr, SocketAddr};
+
+use etherparse::ip_number;
+use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, Family, STRANGER, STRANGER6};
+use lb_tests::packet::tag::{Tag, tagged};
+use lb_tests::packet::{Frame, Icmp, Random};
+use lb_userspace::core::model::Mode;
+
+use super::pair::{DOORS, Door};
+
+/// Clients: few enough that flows are met again, and have room.
+const CLIENTS: usize = 150;
+/// The first port that a flow of `fullnat` gets, and how many will be given.
+const FIRST_HELD: u16 = 20_000;
+const HELD: usize = 400;
+
+pub struct Generator {
+    random: Random,
+}
+
+impl Generator {
+    pub fn new(random: Random) -> Self {
+        Self { random }
+    }
+
+    /// One more.
+    pub fn packet(&mut self) -> Vec<u8> {
+        let mut packet = match self.random.below(16) {
+            0..=7 => self.to_service().bytes(),
+            8 | 9 => self.to_client().bytes(),
+            10 => self.echo().bytes(),
+            11 | 12 => self.error().bytes(),
+            13 => self.to_stranger().bytes(),
+            14 => self.fragment(),
+            _ => self.garbage(),
+        };
+        if self.one_in(3) {
+            for _ in 0..=self.random.below(2) {
+                self.damage(&mut packet);
+            }
+        }
+        match self.random.below(4) {
+            0 => tagged(&packet, &self.tags()),
+            _ => packet,
+        }
+    }
+
+    fn one_in(&mut self, count: usize) -> bool {
+        self.random.below(count) == 0
+    }
+
+    fn family(&mut self) -> Family {
+        *self.random.pick(&Family::BOTH)
+    }
+
+    fn door(&mut self) -> Door {
+        *self.random.pick(&DOORS)
+    }
+
+    fn client(&mut self, family: Family) -> SocketAddr {
+        family.client(self.random.below(CLIENTS) as u16)
+    }
+
+    /// A packet with TCP or UDP of some length, and with all that an IP header can have.
+    fn between(&mut self, from: SocketAddr, to: SocketAddr) -> Frame {
+        let frame = if self.one_in(3) {
+            let udp = Frame::udp(from, to);
+            if self.one_in(4) { udp.without_checksum() } else { udp }
+        } else {
+            let tcp = Frame::tcp(from, to);
+            match self.random.below(6) {
+                0 | 1 => tcp.syn().tcp_options(&[2, 4, 5, 0xb4]),
+                2 => tcp.fin(),
+                3 => tcp.rst(),
+                4 => tcp.syn_ack(),
+                _ => tcp.ack(),
+            }
+        };
+        let length = match self.random.below(8) {
+            0 => 1360 + self.random.below(160),
+            1 => 470 + self.random.below(120),
+            2 => 0,
+            _ => self.random.below(60),
+        };
+        let mut payload = vec![0; length];
+        self.random.fill(&mut payload);
+        let ttl = match self.random.below(12) {
+            0 => self.random.below(3) as u8,
+            _ => self.random.bits() as u8,
+        };
+        let (dscp, ecn) = (self.random.below(64) as u8, self.random.below(4) as u8);
+        let mut frame = frame.payload(&payload).dscp_and_ecn(dscp, ecn).ttl(ttl);
+        if self.one_in(6) {
+            frame = frame.padded(self.random.below(24));
+        }
+        if from.is_ipv4() && self.one_in(5) {
+            frame = frame.ip_options(&vec![1; 4 * (1 + self.random.below(10))]);
+        }
+        if from.is_ipv6() && self.one_in(4) {
+            frame = self.with_extensions(frame);
+        }
+        frame
+    }
+
+    fn with_extensions(&mut self, mut frame: Frame) -> Frame {
+        for _ in 0..=self.random.below(9) {
+            frame = match self.random.below(8) {
+                0..=2 => frame.extension(ip_number::IPV6_HEADER_HOP_BY_HOP, &[0, 0, 1, 4, 0, 0, 0, 0]),
+                3 | 4 => frame.extension(ip_number::IPV6_DESTINATION_OPTIONS, &{
+                    let units = self.random.below(4);
+                    let mut bytes = vec![0; 8 * (units + 1)];
+                    bytes[1] = units as u8;
+                    bytes
+                }),
+                5 => {
+                    let left = u8::from(self.one_in(4));
+                    frame.extension(ip_number::IPV6_ROUTE_HEADER, &[0, 0, 4, left, 0, 0, 0, 0])
+                }
+                6 => {
+                    let more = u8::from(self.one_in(2));
+                    let offset = if self.one_in(3) { 0x10 } else { 0 };
+                    frame.extension(ip_number::IPV6_FRAGMENTATION_HEADER, &[0, 0, 0, offset | more, 1, 2, 3, 4])
+                }
+                _ => frame.extension(ip_number::IPV6_FRAGMENTATION_HEADER, &[0, 9, 0, 6, 1, 2, 3, 4]),
+            };
+        }
+        frame
+    }
+
+    fn to_service(&mut self) -> Frame {
+        let family = self.family();
+        let (door, from) = (self.door(), self.client(family));
+        let from = if self.one_in(60) {
+            SocketAddr::new(unspecified(family), from.port())
+        } else {
+            from
+        };
+        self.between(from, SocketAddr::new(family.service().ip(), door.port))
+    }
+
+    /// From a backend of a mode that translates, to whom it would answer.
+    fn to_client(&mut self) -> Frame {
+        let family = self.family();
+        let (backend, to) = self.backend_and_peer(family);
+        self.between(backend, to).macs(BACKEND_MAC, BALANCER_MAC)
+    }
+
+    fn backend_and_peer(&mut self, family: Family) -> (SocketAddr, SocketAddr) {
+        let door = self.door();
+        let (first, count) = door.backends;
+        let backend = family.backend(first + self.random.below(usize::from(count.max(1))) as u8);
+        let held = FIRST_HELD + self.random.below(HELD) as u16;
+        let to = match door.mode {
+            Mode::Fullnat => SocketAddr::new(family.source(), held),
+            _ => self.client(family),
+        };
+        (backend, to)
+    }
+
+    fn to_stranger(&mut self) -> Frame {
+        let family = self.family();
+        let to = match (self.random.below(3), family) {
+            (0, _) => SocketAddr::new(family.service().ip(), 9),
+            (_, Family::V4) => STRANGER.into(),
+            (_, Family::V6) => STRANGER6.into(),
+        };
+        let from = self.client(family);
+        self.between(from, to)
+    }
+
+    fn echo(&mut self) -> Icmp {
+        let family = self.family();
+        let kind = match (self.random.below(6), family) {
+            (0, Family::V4) => (0, 0),
+            (0, Family::V6) => (129, 0),
+            (1, _) => (self.random.bits() as u8, 0),
+            (_, Family::V4) => (8, 0),
+            (_, Family::V6) => (128, 0),
+        };
+        let mut payload = vec![0; self.random.below(80)];
+        self.random.fill(&mut payload);
+        let from = self.client(family).ip();
+        let from = if self.one_in(20) { unspecified(family) } else { from };
+        Icmp::new(from, family.service().ip(), kind).payload(&payload)
+    }
+
+    /// About a backend's answer, or a client's packet.
+    fn error(&mut self) -> Icmp {
+        let family = self.family();
+        let (from, to, mut quoted) = if self.one_in(2) {
+            let (door, client) = (self.door(), self.client(family));
+            let vip = SocketAddr::new(family.service().ip(), door.port);
+            (vip.ip(), vip.ip(), self.between(vip, client).packet())
+        } else {
+            let (backend, peer) = self.backend_and_peer(family);
+            (backend.ip(), peer.ip(), self.between(peer, backend).packet())
+        };
+        let header = if family == Family::V6 { 40 } else { 20 };
+        let most = quoted.len().min(500);
+        let length = match self.random.below(4) {
+            0 => self.random.below(most + 1),
+            1 => most.min(header + 8),
+            _ => most,
+        };
+        quoted.truncate(length);
+        if self.one_in(8) && !quoted.is_empty() {
+            let place = self.random.below(quoted.len());
+            quoted[place] ^= 1 << self.random.below(8);
+        }
+        let kind = match family {
+            Family::V4 => *self.random.pick(&[(3, 4), (3, 1), (11, 0), (12, 0), (5, 0)]),
+            Family::V6 => *self.random.pick(&[(2, 0), (1, 3), (3, 0), (4, 1), (200, 0)]),
+        };
+        let router = match (self.random.below(2), family) {
+            (0, _) => from,
+            (_, Family::V4) => (*STRANGER.ip()).into(),
+            (_, Family::V6) => (*STRANGER6.ip()).into(),
+        };
+        let mut icmp = Icmp::new(router, to, kind).rest([0, 0, 5, 0]).payload(&quoted);
+        icmp.ttl = if self.one_in(12) { 1 } else { self.random.bits() as u8 };
+        icmp.class = self.random.bits() as u8;
+        icmp
+    }
+
+    /// One of several parts of a packet, of IPv4.
+    fn fragment(&mut self) -> Vec<u8> {
+        let mut frame = if self.one_in(4) { self.to_stranger() } else { self.to_service() }.bytes();
+        if frame[12..14] == [0x08, 0x00] {
+            let word = *self.random.pick(&[0x2000u16, 0x2001, 0x0001, 0x1fff, 0x4000, 0x8000]);
+            frame[20..22].copy_from_slice(&word.to_be_bytes());
+        }
+        frame
+    }
+
+    /// Anything that says of itself that it is IP.
+    fn garbage(&mut self) -> Vec<u8> {
+        let mut frame = vec![0; 14 + self.random.below(120)];
+        self.random.fill(&mut frame);
+        frame[12..14].copy_from_slice(self.random.pick(&[&[0x08, 0x00], &[0x86, 0xdd], &[0x08, 0x06], &[0x81, 0x00]]));
+        if let Some(first) = frame.get_mut(14) {
+            *first = *self.random.pick(&[0x45, 0x46, 0x4f, 0x60, 0x65, 0x44]);
+        }
+        frame
+    }
+
+    fn tags(&mut self) -> Vec<Tag> {
+        let protocols = [0x8100, 0x8100, 0x8100, 0x88a8, 0x88a8, 0x9100];
+        let count = 1 + self.random.below(3);
+        (0..count)
+            .map(|_| Tag(*self.random.pick(&protocols), self.random.bits() as u16))
+            .collect()
+    }
+
+    fn damage(&mut self, packet: &mut Vec<u8>) {
+        match self.random.below(6) {
+            0 => {
+                let length = 14 + self.random.below(packet.len() - 13);
+                packet.truncate(length);
+            }
+            1 => {
+                // Near the front, where everything is that counts.
+                let length = 14 + self.random.below(packet.len().min(100) - 13);
+                packet.truncate(length);
+            }
+            2 | 3 => {
+                let place = self.random.below(packet.len().min(90));
+                packet[place] = self.random.bits() as u8;
+            }
+            4 => {
+                let place = self.random.below(packet.len());
+                packet[place] ^= 1 << self.random.below(8);
+            }
+            _ => packet.extend(vec![0xee; self.random.below(40)]),
+        }
+    }
+}
+
+fn unspecified(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [0, 0, 0, 0].into(),
+        Family::V6 => [0u16; 8].into(),
+    }
+}
