@@ -10,6 +10,8 @@ pub const SERVICES: &str = "SERVICES";
 pub const SLOTS: &str = "SLOTS";
 /// Backend identifier → [`crate::abi::Backend`], array.
 pub const BACKENDS: &str = "BACKENDS";
+/// Backend identifier → [`crate::abi::Tags`] of frames to it, if its flags say so; array, mapped by the daemon.
+pub const BACKEND_TAGS: &str = "BACKEND_TAGS";
 /// [`crate::abi::BackKey`] → [`crate::abi::Back`], hash.
 pub const BACKS: &str = "BACKS";
 /// [`crate::abi::BackKey6`] → [`crate::abi::Back`], hash.
@@ -61,6 +63,7 @@ pub const BALANCER: &[&str] = &[
     SERVICES,
     SLOTS,
     BACKENDS,
+    BACKEND_TAGS,
     BACKS,
     BACKS6,
     ROUTES,

@@ -8,7 +8,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
-    abi::{Address, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, hop_egress, role},
+    abi::{Address, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, Tags, hop_egress, role},
     reason::Reason,
 };
 
@@ -19,13 +19,13 @@ use crate::{
     family::Family,
     flow_table,
     maps::{BACKENDS, SERVICES, SOURCE_ADDRS, SOURCES},
-    packet::Window,
     parse::{self, Addresses, Packet},
     ports,
     rewrite::{self, Ends},
     send,
     service::{self, Balanced},
     trace,
+    vlan::{self, Untagged},
 };
 
 /// Whose way back a packet is on.
@@ -41,10 +41,11 @@ pub struct Client<F: Family> {
 #[inline(always)]
 pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
     ctx: &XdpContext,
-    window: &Window,
+    frame: &Untagged,
     addresses: Addresses<F>,
     role: u8,
 ) -> Step<Send> {
+    let window = &frame.window;
     let client = client::<F, FLOW_TABLE>(&addresses, role)?;
     let hop = F::route(client.address);
     if client.holder.is_none() && hop.is_some_and(|hop| hop.egress == hop_egress::HOST) {
@@ -71,7 +72,7 @@ pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
         source_port: vip.port,
         destination_port: client.port,
     };
-    deliver(ctx, window, &packet, ends, client.backend, hop)
+    deliver(ctx, frame, &packet, ends, client.backend, hop)
 }
 
 /// The client of a backend's packet, whose destination has this role.
@@ -158,40 +159,45 @@ fn nat<F: Balanced>(packet: &Addresses<F>) -> Step<Client<F>> {
 #[inline(always)]
 fn deliver<F: Balanced>(
     ctx: &XdpContext,
-    window: &Window,
+    frame: &Untagged,
     packet: &Packet<F>,
     ends: Ends<F>,
     backend: u32,
     hop: Option<&'static Hop>,
 ) -> Step<Send> {
-    let Some((macs, way)) = way(ctx, packet, ends, hop) else {
+    let window = &frame.window;
+    let Some(out) = way(ctx, packet, ends, hop) else {
         rewrite::translate(window, packet, ends, false)?;
         return exit(Reason::KernelRoutes);
     };
     rewrite::translate(window, packet, ends, true)?;
-    rewrite::ethernet(window, &macs)?;
+    rewrite::ethernet(window, &out.macs)?;
+    vlan::leave(ctx, frame.tagged, out.tags)?;
     count::back(backend, packet.frame_length);
-    Ok(way)
+    Ok(out.way)
 }
 
-/// The next hop to a client and the way out to it, by what the mirror of the routes says or by the kernel's FIB; `None`: the kernel's to
-/// find.
+/// The next hop to a client, and the way out to it.
+pub struct Out {
+    pub macs: [u32; 3],
+    pub tags: Tags,
+    pub way: Send,
+}
+
+/// The way to a client, by what the mirror of the routes says or by the kernel's FIB; `None`: the kernel's to find.
 #[inline(always)]
-pub fn way<F: Balanced>(
-    ctx: &XdpContext,
-    packet: &Packet<F>,
-    ends: Ends<F>,
-    hop: Option<&'static Hop>,
-) -> Option<([u32; 3], Send)> {
-    let hop = hop
-        .filter(|hop| hop.egress != hop_egress::ASK)
-        .map(|hop| (hop.ethernet, hop.egress));
-    let hop = match hop {
-        Some(hop) => Some(hop),
-        None => ask_kernel(ctx, packet, ends),
+pub fn way<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>, hop: Option<&'static Hop>) -> Option<Out> {
+    let hop = match hop.filter(|hop| hop.egress != hop_egress::ASK) {
+        Some(hop) => *hop,
+        None => ask_kernel(ctx, packet, ends)?,
     };
-    // An interface that takes no packets from XDP is the kernel's to use, too.
-    hop.and_then(|(macs, egress)| send::way(packet.ingress, egress).ok().map(|way| (macs, way)))
+    // An interface that takes no packets from XDP is the kernel's to use, too: VLANs are among them.
+    let way = send::way(packet.ingress, hop.egress).ok()?;
+    Some(Out {
+        macs: hop.ethernet,
+        tags: hop.tags,
+        way,
+    })
 }
 
 /// Words of the kernel's `bpf_fib_lookup`.
@@ -199,7 +205,7 @@ const QUERY_WORDS: usize = size_of::<FibLookup>() / size_of::<u64>();
 
 /// What the kernel's FIB and neighbours say.
 #[inline(always)]
-fn ask_kernel<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>) -> Option<([u32; 3], u32)> {
+fn ask_kernel<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>) -> Option<Hop> {
     let mut words = MaybeUninit::<[u64; QUERY_WORDS]>::uninit();
     for word in 0..QUERY_WORDS {
         // Volatile, or the stores become a call of `memset`.
@@ -224,14 +230,15 @@ fn ask_kernel<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>) 
         return None;
     }
     let (to, from) = (query.dmac, query.smac);
-    Some((
-        [
+    Some(Hop {
+        ethernet: [
             u32::from_ne_bytes([to[0], to[1], to[2], to[3]]),
             u32::from_ne_bytes([to[4], to[5], from[0], from[1]]),
             u32::from_ne_bytes([from[2], from[3], from[4], from[5]]),
         ],
-        query.ifindex,
-    ))
+        egress: query.ifindex,
+        tags: Tags::NONE,
+    })
 }
 
 /// An address in the kernel's four words.

@@ -8,7 +8,10 @@ use aya_ebpf::{
 };
 use lb_common::reason::{Reason, Verdict};
 
-use crate::{count, icmp};
+use crate::{
+    count, icmp,
+    vlan::{self, Tagged},
+};
 
 /// A packet that leaves through an interface.
 #[derive(Clone, Copy)]
@@ -42,26 +45,33 @@ pub fn exit<T>(reason: Reason) -> Step<T> {
 /// The XDP code of the balancer's outcome. A packet that is sent has been counted by then; one that is not is counted here, unless the
 /// ICMP program takes it over.
 #[inline(always)]
-pub fn verdict(ctx: &XdpContext, outcome: Step<Send>) -> u32 {
+pub fn verdict(ctx: &XdpContext, tagged: Tagged, outcome: Step<Send>) -> u32 {
     if let Err(Exit(reason)) = outcome {
-        icmp::hand_over(ctx, reason);
+        icmp::hand_over(ctx, tagged, reason);
     }
-    last_verdict(outcome)
+    last_verdict(ctx, tagged, outcome)
 }
 
-/// The XDP code of an outcome that nobody comes after.
+/// The XDP code of an outcome that nobody comes after. What the kernel or the sender gets has the tags again that it came with.
 #[inline(always)]
-pub fn last_verdict(outcome: Step<Send>) -> u32 {
+pub fn last_verdict(ctx: &XdpContext, tagged: Tagged, outcome: Step<Send>) -> u32 {
     match outcome {
         Ok(Send::Tx) => XDP_TX,
         Ok(Send::Redirect) => XDP_REDIRECT,
-        Err(Exit(reason)) => {
-            count::reason(reason);
-            match reason.verdict() {
-                Verdict::Pass => XDP_PASS,
-                Verdict::Drop => XDP_DROP,
-                Verdict::Answer => XDP_TX,
-            }
-        }
+        Err(Exit(reason)) => match vlan::put_back(ctx, tagged) {
+            Ok(()) => end(reason),
+            Err(Exit(fault)) => end(fault),
+        },
+    }
+}
+
+/// Counts a packet that is not sent, and gives its XDP code.
+#[inline(always)]
+pub fn end(reason: Reason) -> u32 {
+    count::reason(reason);
+    match reason.verdict() {
+        Verdict::Pass => XDP_PASS,
+        Verdict::Drop => XDP_DROP,
+        Verdict::Answer => XDP_TX,
     }
 }

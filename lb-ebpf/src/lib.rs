@@ -10,6 +10,8 @@
 //! 4. [`rewrite`]: by the backend's mode
 //! 5. [`send`]: back out, or through another interface
 //!
+//! [`vlan`] stands before and behind all of them: it takes tags off, and puts those of the next hop on.
+//!
 //! Each step is generic in the [`family`], IPv4 or IPv6. [`back`] is the way of a backend's packets to the client, where it leads through here. A step gives what the next one
 //! needs, or an [`exit::Exit`]; no step looks back. [`packet`] is the one place where bounds are checked, [`maps`] where maps
 //! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted, [`bucket`] what the hash tables
@@ -44,4 +46,5 @@ pub mod select;
 pub mod send;
 pub mod service;
 pub mod trace;
+pub mod vlan;
 pub mod wire;

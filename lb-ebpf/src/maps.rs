@@ -8,7 +8,7 @@ use aya_ebpf::{
 use lb_common::{
     abi::{
         Address, Back, BackKey, BackKey6, Backend, Bucket, Client6, Counters, Entry, Handed, Hop, Meta, Past,
-        PortQueue, Service, Slot, Trace,
+        PortQueue, Service, Slot, Tags, Trace,
         role::{self, RoleLine},
     },
     reason::Reason,
@@ -24,6 +24,8 @@ pub static SERVICES: Array<Service, 1> = Array::new();
 pub static SLOTS: Array<Slot, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static BACKENDS: Array<Backend, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static BACKEND_TAGS: Array<Tags, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static BACKS: HashMap<BackKey, Back, 1> = HashMap::new();
 #[btf_map]

@@ -1,8 +1,8 @@
-//! Step 2: whose packet is it. Also the order of the steps.
+//! Step 2: whose packet is it. Also the order of the steps, and the outcome.
 
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
-    abi::{Service, VipKey, role, vip_first, vip_second},
+    abi::{Service, VipKey, backend_flags, role, vip_first, vip_second},
     reason::Reason,
 };
 
@@ -10,15 +10,15 @@ use crate::{
     back,
     bucket::Line,
     config, count,
-    exit::{Send, Step, exit},
+    exit::{self, Exit, Send, Step, exit},
     family::{Family, V4, V6},
     flow_table::Keyed,
     maps::{ROLES, SERVICES, VIPS},
-    packet::Window,
     parse::{self, Addresses},
     rewrite::{self, Rewrite},
     select, send, trace,
-    wire::{self, Ethernet},
+    vlan::{self, Untagged},
+    wire,
 };
 
 /// A family with all that the steps need of it.
@@ -28,26 +28,27 @@ impl<F: Keyed + Rewrite> Balanced for F {}
 /// The way of a packet. `FLOW_TABLE`: whether this object has one; without it the compiler leaves out every compare-exchange,
 /// which kernels before 5.12 refuse even where it is never reached. `TRACED`: see [`trace`].
 #[inline(always)]
-pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> Step<Send> {
-    let window = Window::of(ctx);
-    let Some(ethernet) = window.at::<Ethernet>(0) else {
-        return exit(Reason::NotIp);
+pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> u32 {
+    let packet = match vlan::arrive(ctx) {
+        Ok(packet) => packet,
+        Err(Exit(reason)) => return exit::end(reason),
     };
-    // SAFETY: checked to lie in the frame.
-    match unsafe { (*ethernet).ethertype } {
-        wire::ETHERTYPE_IPV4 => balance::<V4, FLOW_TABLE, TRACED>(ctx, &window),
-        wire::ETHERTYPE_IPV6 => balance::<V6, FLOW_TABLE, TRACED>(ctx, &window),
-        _ => exit(Reason::NotIp),
-    }
+    let outcome = if packet.ethertype == wire::ETHERTYPE_IPV4 {
+        balance::<V4, FLOW_TABLE, TRACED>(ctx, &packet)
+    } else {
+        balance::<V6, FLOW_TABLE, TRACED>(ctx, &packet)
+    };
+    exit::verdict(ctx, packet.tagged, outcome)
 }
 
 #[inline(always)]
-fn balance<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext, window: &Window) -> Step<Send> {
+fn balance<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext, frame: &Untagged) -> Step<Send> {
+    let window = &frame.window;
     let addresses = F::addresses(window)?;
     let role = role::<F>(addresses.destination);
     let found = if role & role::VIP != 0 { find(&addresses)? } else { None };
     let Some(found) = found else {
-        return back::handle::<F, FLOW_TABLE, TRACED>(ctx, window, addresses, role);
+        return back::handle::<F, FLOW_TABLE, TRACED>(ctx, frame, addresses, role);
     };
     trace::service::<TRACED>(found.id);
     let packet = parse::whole(ctx, window, addresses)?;
@@ -55,6 +56,9 @@ fn balance<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpCon
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
     rewrite::to_backend::<F, FLOW_TABLE>(ctx, window, &packet, &target)?;
+    if target.backend.flags & backend_flags::TAGGED != 0 {
+        vlan::to_backend(ctx, frame.tagged, target.id)?;
+    }
     count::forward(target.id, packet.frame_length, target.new_flow);
     Ok(way)
 }

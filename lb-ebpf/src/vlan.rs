@@ -123,7 +123,9 @@ fn shorten<const BYTES: usize>(ctx: &XdpContext, window: &Window) -> Step<Window
 #[inline(always)]
 fn move_macs<const BYTES: usize>(window: &Window, from: usize, to: usize) -> Step<*mut u8> {
     let front: Option<*mut u8> = if BYTES == TAG_BYTES {
-        window.at::<Front<{ MACS_BYTES + TAG_BYTES }>>(0).map(|front| front.cast())
+        window
+            .at::<Front<{ MACS_BYTES + TAG_BYTES }>>(0)
+            .map(|front| front.cast())
     } else {
         window
             .at::<Front<{ MACS_BYTES + 2 * TAG_BYTES }>>(0)
@@ -200,14 +202,17 @@ pub fn leave(ctx: &XdpContext, tagged: Tagged, tags: Tags) -> Step<()> {
 
 #[inline(always)]
 fn put_on(ctx: &XdpContext, tags: Tags) -> Step<()> {
-    // SAFETY, both: there is so much room behind the MACs.
-    match tags.inner() {
-        0 => unsafe { *lengthen::<TAG_BYTES>(ctx)? = tags.outer() },
-        inner => unsafe {
-            let place = lengthen::<{ 2 * TAG_BYTES }>(ctx)?;
+    if tags.inner() == 0 {
+        let place = lengthen::<TAG_BYTES>(ctx)?;
+        // SAFETY: there is so much room behind the MACs.
+        unsafe { *place = tags.outer() };
+    } else {
+        let place = lengthen::<{ 2 * TAG_BYTES }>(ctx)?;
+        // SAFETY: there is so much room behind the MACs.
+        unsafe {
             *place = tags.outer();
-            *place.add(1) = inner;
-        },
+            *place.add(1) = tags.inner();
+        }
     }
     Ok(())
 }

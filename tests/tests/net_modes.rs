@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use lb_lab::Family::{V4, V6};
 use lb_lab::server::Content;
-use lb_lab::{Lab, Layout, Load, Mode, Plan, amount, program};
+use lb_lab::{Device, Lab, Layout, Load, Mode, Plan, amount, program};
 use lb_tests::net::echo::{self, UdpClient};
 use lb_tests::net::{PATIENCE, STEADY_CHECK, digest, look, none_failed, ping};
-use lb_tests::{needs_flow_table, needs_lab};
+use lb_tests::{needs_device, needs_flow_table, needs_lab};
 
 const CONNECTIONS: usize = 20;
 
@@ -108,6 +108,37 @@ fn ipv6_in_ipv4() -> Result<()> {
 fn ipv4_in_ipv6() -> Result<()> {
     needs_lab!();
     requests_and_a_download(Plan::for_mode(Mode::Ipip).families(V4, V6))
+}
+
+#[test]
+fn vlans_fullnat() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    needs_device!(Device::Vlan);
+    requests_and_a_download(Plan::for_mode(Mode::Fullnat).layout(Layout::Vlans))
+}
+
+#[test]
+fn vlans_nat() -> Result<()> {
+    needs_lab!();
+    needs_device!(Device::Vlan);
+    requests_and_a_download(Plan::for_mode(Mode::Nat).layout(Layout::Vlans))
+}
+
+#[test]
+fn vlans_ipip_to_tunnel_devices() -> Result<()> {
+    needs_lab!();
+    needs_device!(Device::Vlan);
+    needs_device!(Device::Ipip);
+    let plan = Plan::for_mode(Mode::Ipip).layout(Layout::Vlans);
+    requests_and_a_download(plan.with_tunnel_devices())
+}
+
+#[test]
+fn tunnel_devices_gue() -> Result<()> {
+    needs_lab!();
+    needs_device!(Device::Fou);
+    requests_and_a_download(Plan::for_mode(Mode::Gue).with_tunnel_devices())
 }
 
 /// Many requests from 20 connections at a time over the servers, of which none fails, and a download with the right digest.

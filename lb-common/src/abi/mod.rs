@@ -9,6 +9,7 @@
 //! - `vip`: what clients connect to
 //! - `flows`: the flow table of `fullnat` and its ports
 //! - [`role`]: which addresses are worth looking up
+//! - `tags`: of VLANs
 //!
 //! A change to anything here that an old program or an old daemon would misread needs a new [`ABI_VERSION`]. No struct has
 //! implicit padding; sizes are asserted.
@@ -33,16 +34,18 @@ mod bucket;
 mod counters;
 mod flows;
 pub mod role;
+mod tags;
 mod vip;
 
 pub use address::Address;
 pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
 pub use counters::{Counters, Past};
 pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
+pub use tags::{Tags, tag_protocol};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 8;
+pub const ABI_VERSION: u32 = 9;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -200,6 +203,8 @@ pub mod backend_flags {
     pub const ALIVE: u8 = 1 << 0;
     /// Its address, and the source of the outer header, are IPv6.
     pub const IPV6: u8 = 1 << 1;
+    /// Frames to it are tagged: how, stands beside it ([`crate::maps::BACKEND_TAGS`]).
+    pub const TAGGED: u8 = 1 << 2;
 }
 
 /// A backend with everything a packet to it needs: one cache line.
@@ -273,7 +278,7 @@ pub struct Back {
     pub service: u32,
 }
 
-/// Where packets to clients go, the way back of the NAT modes. 16 bytes.
+/// Where packets to clients go, the way back of the NAT modes. 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Hop {
@@ -281,6 +286,8 @@ pub struct Hop {
     pub ethernet: [u32; 3],
     /// Index of the interface to send from, or one of [`hop_egress`].
     pub egress: u32,
+    /// Tags of frames to it.
+    pub tags: Tags,
 }
 
 /// What [`Hop::egress`] says besides an interface.
@@ -291,7 +298,7 @@ pub mod hop_egress {
     pub const HOST: u32 = u32::MAX;
 }
 
-/// What the balancer tells its ICMP program of a packet that it hands over, and what that one remembers of its CPU. 16 bytes.
+/// What the balancer tells its ICMP program of a packet that it hands over, and what that one remembers of its CPU. 28 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Handed {
@@ -303,6 +310,10 @@ pub struct Handed {
     pub window: u32,
     /// Errors sent in it.
     pub sent: u32,
+    /// 0 where the packet came without tags.
+    pub tagged: u32,
+    /// The tags that the last tagged packet came with.
+    pub tags: Tags,
 }
 
 /// What a map set is made with; written once when it is created and read by every daemon that adopts it. 64 bytes.
@@ -355,8 +366,8 @@ assert_layout! {
     BackKey: 8, 4;
     BackKey6: 24, 8;
     Back: 8, 4;
-    Hop: 16, 4;
-    Handed: 16, 4;
+    Hop: 24, 4;
+    Handed: 28, 4;
     Meta: 64, 8;
     Trace: 32, 8;
 }

@@ -4,28 +4,28 @@
 /// two, with zeros behind. 8 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Tags(pub u64);
+pub struct Tags(pub [u32; 2]);
 
 impl Tags {
     /// No tag.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self([0; 2]);
     /// Of a next hop: a packet to it keeps the tags that it came with.
-    pub const KEPT: Self = Self(u64::MAX);
+    pub const KEPT: Self = Self([u32::MAX; 2]);
 
     /// As in the frame: the outer tag, then the inner one, of which 0 is none.
     #[inline(always)]
     pub const fn of(outer: u32, inner: u32) -> Self {
-        Self(outer as u64 | (inner as u64) << 32)
+        Self([outer, inner])
     }
     /// The outer tag as in the frame; 0: none.
     #[inline(always)]
     pub const fn outer(self) -> u32 {
-        self.0 as u32
+        self.0[0]
     }
     /// The inner tag as in the frame; 0: none.
     #[inline(always)]
     pub const fn inner(self) -> u32 {
-        (self.0 >> 32) as u32
+        self.0[1]
     }
 
     /// The same with one more tag outside: of this protocol identifier, for VLAN `id`, with priority 0. `None`: there are two already.
@@ -38,8 +38,14 @@ impl Tags {
         }
     }
 
+    /// As in the frame, zeros behind.
+    pub fn bytes(self) -> [u8; 8] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.outer().to_ne_bytes(), self.inner().to_ne_bytes());
+        [a, b, c, d, e, f, g, h]
+    }
+
     /// Identifiers of the VLANs, outermost first; 0 is none.
-    pub const fn ids(self) -> [u16; 2] {
+    pub fn ids(self) -> [u16; 2] {
         let id = |tag: u32| {
             let [_, _, i, d] = tag.to_ne_bytes();
             u16::from_be_bytes([i, d]) & 0xfff
@@ -57,7 +63,7 @@ pub mod tag_protocol {
 }
 
 super::assert_layout! {
-    Tags: 8, 8;
+    Tags: 8, 4;
 }
 
 #[cfg(test)]
@@ -67,9 +73,9 @@ mod tests {
     #[test]
     fn tags_are_as_in_the_frame() {
         let inner = Tags::NONE.within(tag_protocol::CUSTOMER, 200).unwrap();
-        assert_eq!(inner.0.to_ne_bytes(), [0x81, 0, 0, 200, 0, 0, 0, 0]);
+        assert_eq!(inner.bytes(), [0x81, 0, 0, 200, 0, 0, 0, 0]);
         let both = inner.within(tag_protocol::SERVICE, 0x123).unwrap();
-        assert_eq!(both.0.to_ne_bytes(), [0x88, 0xa8, 1, 0x23, 0x81, 0, 0, 200]);
+        assert_eq!(both.bytes(), [0x88, 0xa8, 1, 0x23, 0x81, 0, 0, 200]);
         assert_eq!(both.ids(), [0x123, 200]);
         assert_eq!(both.within(tag_protocol::CUSTOMER, 1), None);
     }

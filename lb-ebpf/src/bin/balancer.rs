@@ -3,29 +3,29 @@
 #![no_main]
 
 use aya_ebpf::{macros::xdp, programs::XdpContext};
-use lb_ebpf::{exit, icmp, service};
+use lb_ebpf::{icmp, service};
 
 #[xdp]
 pub fn balancer(ctx: XdpContext) -> u32 {
-    exit::verdict(&ctx, service::handle::<true, false>(&ctx))
+    service::handle::<true, false>(&ctx)
 }
 
 /// The same with the trace record, for `lb replay`.
 #[xdp]
 pub fn balancer_traced(ctx: XdpContext) -> u32 {
-    exit::verdict(&ctx, service::handle::<true, true>(&ctx))
+    service::handle::<true, true>(&ctx)
 }
 
 /// What the balancer hands ICMP over to, and packets whose sender is to be told something.
 #[xdp]
 pub fn icmp(ctx: XdpContext) -> u32 {
-    exit::last_verdict(icmp::handle::<true, false>(&ctx))
+    icmp::handle::<true, false>(&ctx)
 }
 
 /// The same with the trace record.
 #[xdp]
 pub fn icmp_traced(ctx: XdpContext) -> u32 {
-    exit::last_verdict(icmp::handle::<true, true>(&ctx))
+    icmp::handle::<true, true>(&ctx)
 }
 
 #[panic_handler]

@@ -37,10 +37,19 @@ const DESTINATION_PORT: usize = 36;
 const UDP_CHECKSUM: usize = 40;
 const TCP_CHECKSUM: usize = 50;
 
+/// Bytes of a VLAN tag.
+const TAG_BYTES: usize = 4;
+
 /// From clients, each packet of another flow.
 #[xdp]
 pub fn feed(ctx: XdpContext) -> u32 {
-    run(&ctx, of_client)
+    run::<0>(&ctx, of_client)
+}
+
+/// The same with a VLAN tag.
+#[xdp]
+pub fn feed_tagged(ctx: XdpContext) -> u32 {
+    run::<TAG_BYTES>(&ctx, of_client)
 }
 
 /// From IPv6 clients, each packet of another flow.
@@ -56,7 +65,7 @@ pub fn feed_six(ctx: XdpContext) -> u32 {
 /// From backends, by the list.
 #[xdp]
 pub fn feed_listed(ctx: XdpContext) -> u32 {
-    run(&ctx, of_list)
+    run::<0>(&ctx, of_list)
 }
 
 /// Addresses and ports, as in the packet.
@@ -68,9 +77,10 @@ struct Ends {
     destination_port: u16,
 }
 
+/// `TAGS`: bytes of tags.
 #[inline(always)]
-fn run(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -> u32 {
-    if put_back(ctx, ends).is_some() {
+fn run<const TAGS: usize>(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -> u32 {
+    if put_back::<TAGS>(ctx, ends).is_some() {
         // SAFETY: the context is the kernel's. Returns only when there is no program to go on with.
         unsafe { NEXT.tail_call(ctx, 0) };
     }
@@ -78,7 +88,7 @@ fn run(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -> u32
 }
 
 #[inline(always)]
-fn put_back(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -> Option<()> {
+fn put_back<const TAGS: usize>(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -> Option<()> {
     let feed = FEED.get_ptr_mut(0)?;
     // SAFETY: one CPU runs this; the benchmark writes only between runs.
     let feed = unsafe { &mut *feed };
@@ -90,6 +100,7 @@ fn put_back(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -
         for word in 0..FRONT_WORDS {
             *((data + word * 8) as *mut u64) = feed.front[word];
         }
+        let data = data + TAGS;
         let first = Ends {
             source: *((data + SOURCE) as *const u32),
             destination: *((data + DESTINATION) as *const u32),

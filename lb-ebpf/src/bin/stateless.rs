@@ -3,29 +3,29 @@
 #![no_main]
 
 use aya_ebpf::{macros::xdp, programs::XdpContext};
-use lb_ebpf::{exit, icmp, service};
+use lb_ebpf::{icmp, service};
 
 #[xdp]
 pub fn balancer(ctx: XdpContext) -> u32 {
-    exit::verdict(&ctx, service::handle::<false, false>(&ctx))
+    service::handle::<false, false>(&ctx)
 }
 
 /// The same with the trace record, for `lb replay`.
 #[xdp]
 pub fn balancer_traced(ctx: XdpContext) -> u32 {
-    exit::verdict(&ctx, service::handle::<false, true>(&ctx))
+    service::handle::<false, true>(&ctx)
 }
 
 /// What the balancer hands ICMP over to, and packets whose sender is to be told something.
 #[xdp]
 pub fn icmp(ctx: XdpContext) -> u32 {
-    exit::last_verdict(icmp::handle::<false, false>(&ctx))
+    icmp::handle::<false, false>(&ctx)
 }
 
 /// The same with the trace record.
 #[xdp]
 pub fn icmp_traced(ctx: XdpContext) -> u32 {
-    exit::last_verdict(icmp::handle::<false, true>(&ctx))
+    icmp::handle::<false, true>(&ctx)
 }
 
 #[panic_handler]

@@ -4,7 +4,7 @@
 
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
-    abi::{Mode, service_flags},
+    abi::{Mode, backend_flags, service_flags},
     reason::Reason,
 };
 
@@ -16,21 +16,22 @@ use crate::{
     count,
     exit::{Send, Step, exit},
     flow_table,
-    packet::Window,
     parse::Packet,
     rewrite::{self, Ends},
     select::{self, Source, Target},
     send,
     service::{self, Balanced, Found},
     trace,
+    vlan::{self, Untagged},
 };
 
 #[inline(always)]
 pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
     ctx: &XdpContext,
-    window: &Window,
+    frame: &Untagged,
     control: &ControlPacket<F>,
 ) -> Step<Send> {
+    let window = &frame.window;
     let quoted = Quoted::of(window, control)?;
     let addresses = quoted.turned_round(control);
     let Some(found) = service::find(&addresses)? else {
@@ -60,6 +61,9 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
             packet.addresses.protocol = F::PROTOCOL;
             rewrite::to_backend::<F, FLOW_TABLE>(ctx, window, &packet, &target)?;
         }
+    }
+    if target.backend.flags & backend_flags::TAGGED != 0 {
+        vlan::to_backend(ctx, frame.tagged, target.id)?;
     }
     count::forward(target.id, packet.frame_length, false);
     Ok(way)

@@ -12,18 +12,19 @@ use crate::{
     back, count,
     exit::{Send, Step, exit},
     maps::SERVICES,
-    packet::Window,
     rewrite::{self, Ends},
     service::{self, Balanced},
     trace,
+    vlan::{self, Untagged},
 };
 
 #[inline(always)]
 pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
     ctx: &XdpContext,
-    window: &Window,
+    frame: &Untagged,
     control: &ControlPacket<F>,
 ) -> Step<Send> {
+    let window = &frame.window;
     let quoted = Quoted::of(window, control)?;
     let addresses = quoted.turned_round(control);
     let role = service::role::<F>(control.destination);
@@ -53,12 +54,13 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
         destination_port: client.port,
     };
     let ends = (service, client.address);
-    let Some((macs, way)) = back::way(ctx, &packet, outside, hop) else {
+    let Some(out) = back::way(ctx, &packet, outside, hop) else {
         translate(window, control, &quoted, ends, &inside, false)?;
         return exit(Reason::KernelRoutes);
     };
     translate(window, control, &quoted, ends, &inside, true)?;
-    rewrite::ethernet(window, &macs)?;
+    rewrite::ethernet(window, &out.macs)?;
+    vlan::leave(ctx, frame.tagged, out.tags)?;
     count::back(client.backend, packet.frame_length);
-    Ok(way)
+    Ok(out.way)
 }

@@ -27,7 +27,7 @@ use answer::PacketEnds;
 use quoted::Quoted;
 
 use crate::{
-    exit::{Send, Step, exit},
+    exit::{self, Send, Step, exit},
     family::{Family, V4, V6},
     maps::{HANDED, PROGRAMS},
     packet::Window,
@@ -35,6 +35,7 @@ use crate::{
     rewrite::Rewrite,
     service::{self, Balanced},
     trace,
+    vlan::{Tagged, Untagged},
     wire::{self, Ethernet, Icmp},
 };
 
@@ -57,14 +58,17 @@ pub fn note_largest(largest: u16) {
 
 /// Hands a packet over that would be passed or dropped for `reason`. Comes back if there is nothing to be said of it, or nobody to say it.
 #[inline(always)]
-pub fn hand_over(ctx: &XdpContext, reason: Reason) {
+pub fn hand_over(ctx: &XdpContext, tagged: Tagged, reason: Reason) {
     let reason = reason as u32;
     if reason != NOT_TCP_UDP && reason != TOO_BIG && reason != TTL_EXPIRED {
         return;
     }
     if let Some(handed) = HANDED.get_ptr_mut(0) {
         // SAFETY: this CPU's; nobody else writes to it.
-        unsafe { (*handed).reason = reason };
+        unsafe {
+            (*handed).reason = reason;
+            (*handed).tagged = tagged.note();
+        }
         // SAFETY: the context is the kernel's. Returns only when there is no program to go on with.
         unsafe { PROGRAMS.tail_call(ctx, ICMP) };
     }
@@ -174,21 +178,36 @@ fn reverse(window: &Window) -> Step<()> {
 
 /// What becomes of a packet that was handed over.
 #[inline(always)]
-pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> Step<Send> {
+pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> u32 {
+    let Some(handed) = HANDED.get_ptr_mut(0) else {
+        return exit::end(Reason::Internal);
+    };
+    // SAFETY: this CPU's; nobody else writes to it.
+    let handed = unsafe { &mut *handed };
+    let tagged = Tagged::noted(handed.tagged);
+    exit::last_verdict(ctx, tagged, handed_over::<FLOW_TABLE, TRACED>(ctx, tagged, handed))
+}
+
+#[inline(always)]
+fn handed_over<const FLOW_TABLE: bool, const TRACED: bool>(
+    ctx: &XdpContext,
+    tagged: Tagged,
+    handed: &mut Handed,
+) -> Step<Send> {
     let window = Window::of(ctx);
     let Some(ethernet) = window.at::<Ethernet>(0) else {
         return exit(Reason::Internal);
     };
-    let Some(handed) = HANDED.get_ptr_mut(0) else {
-        return exit(Reason::Internal);
-    };
-    // SAFETY: this CPU's; nobody else writes to it.
-    let handed = unsafe { &mut *handed };
     trace::no_backend::<TRACED>();
-    // SAFETY: checked to lie in the frame.
-    match unsafe { (*ethernet).ethertype } {
-        wire::ETHERTYPE_IPV4 => of::<V4, FLOW_TABLE, TRACED>(ctx, &window, handed),
-        wire::ETHERTYPE_IPV6 => of::<V6, FLOW_TABLE, TRACED>(ctx, &window, handed),
+    let frame = Untagged {
+        window,
+        // SAFETY: checked to lie in the frame.
+        ethertype: unsafe { (*ethernet).ethertype },
+        tagged,
+    };
+    match frame.ethertype {
+        wire::ETHERTYPE_IPV4 => of::<V4, FLOW_TABLE, TRACED>(ctx, &frame, handed),
+        wire::ETHERTYPE_IPV6 => of::<V6, FLOW_TABLE, TRACED>(ctx, &frame, handed),
         _ => exit(Reason::NotIp),
     }
 }
@@ -196,9 +215,10 @@ pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> S
 #[inline(always)]
 fn of<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
     ctx: &XdpContext,
-    window: &Window,
+    frame: &Untagged,
     handed: &mut Handed,
 ) -> Step<Send> {
+    let window = &frame.window;
     match handed.reason {
         TOO_BIG => answer::too_big::<F>(ctx, window, handed),
         TTL_EXPIRED => answer::time_exceeded::<F>(ctx, window, handed),
@@ -211,9 +231,9 @@ fn of<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
             } else if F::is_error(packet.kind) {
                 // An error about a service's packet, or about a client's.
                 if service::has_address::<F>(packet.destination) {
-                    about::deliver::<F, FLOW_TABLE, TRACED>(ctx, window, &packet)
+                    about::deliver::<F, FLOW_TABLE, TRACED>(ctx, frame, &packet)
                 } else {
-                    client::deliver::<F, FLOW_TABLE, TRACED>(ctx, window, &packet)
+                    client::deliver::<F, FLOW_TABLE, TRACED>(ctx, frame, &packet)
                 }
             } else {
                 exit(Reason::NotTcpUdp)

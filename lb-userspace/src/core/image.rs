@@ -45,6 +45,8 @@ pub struct Placed {
 pub struct PlacedBackend {
     pub id: u32,
     pub entry: abi::Backend,
+    /// VLAN tags of frames to it, which stand beside the entry.
+    pub tags: abi::Tags,
 }
 
 impl PlacedBackend {
@@ -72,6 +74,7 @@ impl PlacedBackend {
             source_mac: [mixed[2], mixed[3], from[0], from[1], from[2], from[3]],
             source: numbered.unwrap_or_else(|| entry.source.ip(self.to_ipv6())),
             mtu: entry.largest + Mode::from_u8(entry.mode).map_or(0, |mode| mode.added_bytes(self.to_ipv6())),
+            tags: self.tags,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use lb_common::abi::Tags;
 use serde::{Deserialize, Serialize};
 
 use super::model::NextHop;
@@ -103,6 +104,8 @@ pub struct ResolvedHop {
     pub source: IpAddr,
     /// Of the egress interface, in bytes.
     pub mtu: u16,
+    /// VLAN tags of frames that are sent there.
+    pub tags: Tags,
 }
 
 /// No address, of this family: a [`ResolvedHop::source`] where the host has none to send from.

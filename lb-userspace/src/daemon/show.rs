@@ -240,7 +240,9 @@ impl Owner {
             Some(Ok(hop)) => {
                 let link = self.observed.links.iter().find(|link| link.index == hop.egress);
                 let name = link.map_or_else(|| format!("interface {}", hop.egress), |link| link.name.clone());
-                format!("{} via {name}", mac_text(hop.destination_mac))
+                let vlans = hop.tags.ids().into_iter().filter(|id| *id != 0);
+                let vlans: String = vlans.map(|id| format!(" VLAN {id}")).collect();
+                format!("{} via {name}{vlans}", mac_text(hop.destination_mac))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use lb_common::abi::{self, trace_flags};
+use lb_common::abi::{self, Tags, trace_flags};
 
 use super::line::Line;
 use crate::cli::replay::ReplayArgs;
@@ -180,6 +180,8 @@ impl World {
             destination_mac: self.destination_mac,
             source: own.unwrap_or(unspecified(is_ipv6)),
             mtu: MTU,
+            // On the VLAN that the packet came from.
+            tags: Tags::KEPT,
         }
     }
 

@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::balancer::Balancer;
 use crate::client::Client;
-use crate::layout::{Cabling, Family, Hosts, Layout, Mode, VIP};
+use crate::layout::{Cabling, Family, Hosts, Layout, VIP};
+use crate::mode::Mode;
 use crate::netns::Netns;
 use crate::scratch::{self, Scratch};
 use crate::server::{Content, Server, ServerKind};
@@ -31,6 +32,7 @@ pub struct Plan {
     content: Content,
     has_programs: bool,
     has_room: bool,
+    has_tunnel_devices: bool,
     is_kept: bool,
 }
 
@@ -50,6 +52,7 @@ impl Plan {
             content: Content::default(),
             has_programs: true,
             has_room: true,
+            has_tunnel_devices: false,
             is_kept: false,
         }
     }
@@ -96,6 +99,14 @@ impl Plan {
         }
     }
 
+    /// Servers of tunnels have devices of Linux's for them, instead of `lb decap`.
+    pub fn with_tunnel_devices(self) -> Self {
+        Self {
+            has_tunnel_devices: true,
+            ..self
+        }
+    }
+
     /// The lab stays when it is dropped, and when this process ends; the next one with [`crate::clear_kept`] removes it.
     pub fn kept(self) -> Self {
         Self { is_kept: true, ..self }
@@ -131,6 +142,7 @@ impl Plan {
             layout: self.layout,
             mode: self.mode,
             has_room: self.has_room,
+            has_tunnel_devices: self.has_tunnel_devices,
         };
         cabling.lay(&hosts)?;
         if self.has_programs {
@@ -176,7 +188,7 @@ impl Plan {
         for (netns, device) in cabling.opposite_balancer(hosts) {
             attach(netns, "pass", device)?;
         }
-        if self.mode.is_tunnel() {
+        if self.mode.is_tunnel() && !self.has_tunnel_devices {
             for server in &hosts.servers {
                 attach(server, "decap", "eth0")?;
             }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 
 use crate::link::{Offload, ip, set_offload};
+use crate::mode::Mode;
 use crate::netns::Netns;
 
 /// The service's address.
@@ -39,60 +40,11 @@ const MTU_WITH_OUTER_HEADER_BYTES: u32 = 1600;
 
 const BRIDGE: &str = "br0";
 
+/// Where tunnels of `gue` go.
+const TUNNEL_PORT: u16 = 6080;
+
 /// The bridge's port that the balancer is on.
 const BALANCER_PORT: &str = "balancer";
-
-/// How packets reach a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Fullnat,
-    Nat,
-    L2,
-    Ipip,
-    Gue,
-}
-
-impl Mode {
-    pub const ALL: [Self; 5] = [Self::Fullnat, Self::Nat, Self::L2, Self::Ipip, Self::Gue];
-
-    /// For whoever means none in particular: `fullnat`, which is the default of `lb`; on kernels that are older than what it
-    /// needs, `l2`, which is laid out alike.
-    pub fn usual() -> Self {
-        let uname = rustix::system::uname();
-        if can_fullnat(&uname.release().to_string_lossy()) {
-            Self::Fullnat
-        } else {
-            Self::L2
-        }
-    }
-
-    /// As the command line has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fullnat => "fullnat",
-            Self::Nat => "nat",
-            Self::L2 => "l2",
-            Self::Ipip => "ipip",
-            Self::Gue => "gue",
-        }
-    }
-
-    /// Whether servers answer past the balancer, and so hold the VIP themselves.
-    pub fn is_direct_return(self) -> bool {
-        matches!(self, Self::L2 | Self::Ipip | Self::Gue)
-    }
-
-    /// Whether servers get packets with an outer header.
-    pub fn is_tunnel(self) -> bool {
-        matches!(self, Self::Ipip | Self::Gue)
-    }
-}
-
-/// Whether a kernel of this release has what `fullnat` needs: that came with 5.12.
-fn can_fullnat(release: &str) -> bool {
-    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 12)
-}
 
 /// How the hosts are cabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +54,9 @@ pub enum Layout {
     /// The client's link ends at the balancer, in 10.1.0.0/24; the servers are on a bridge behind it, in 10.2.0.0/24,
     /// and reach everything by the balancer.
     TwoArmed,
+    /// Everybody on one bridge as in [`Layout::OneArmed`], but with the addresses of [`Layout::TwoArmed`]: the client is in
+    /// VLAN 10, the servers are in VLAN 20, and the balancer is in both.
+    Vlans,
 }
 
 impl Layout {
@@ -119,7 +74,7 @@ impl Layout {
     pub fn balancer_inside(self) -> Ipv4Addr {
         match self {
             Self::OneArmed => self.balancer(),
-            Self::TwoArmed => Ipv4Addr::new(10, 2, 0, 1),
+            Self::TwoArmed | Self::Vlans => Ipv4Addr::new(10, 2, 0, 1),
         }
     }
 
@@ -132,10 +87,45 @@ impl Layout {
     /// The balancer's interfaces.
     pub fn balancer_devices(self) -> &'static [&'static str] {
         match self {
-            Self::OneArmed => &["eth0"],
+            Self::OneArmed | Self::Vlans => &["eth0"],
             Self::TwoArmed => &["eth0", "eth1"],
         }
     }
+
+    /// The interfaces of the balancer that have addresses: towards the client, towards the servers.
+    fn balancer_ends(self) -> &'static [&'static str] {
+        match self {
+            Self::OneArmed | Self::TwoArmed => self.balancer_devices(),
+            Self::Vlans => &["eth0.10", "eth0.20"],
+        }
+    }
+
+    /// The interface of the client that has its address.
+    fn client_end(self) -> &'static str {
+        match self {
+            Self::OneArmed | Self::TwoArmed => "eth0",
+            Self::Vlans => "eth0.10",
+        }
+    }
+
+    /// The interface of a server that has its address.
+    fn server_end(self) -> &'static str {
+        match self {
+            Self::OneArmed | Self::TwoArmed => "eth0",
+            Self::Vlans => "eth0.20",
+        }
+    }
+}
+
+/// The client's address among the servers, where it has one: what answers past the balancer goes there.
+const CLIENT_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
+
+/// The line that makes a VLAN of `eth0`, if `end` is one.
+fn vlan(end: &str) -> Vec<String> {
+    let id = end.split_once('.').map(|(_, id)| id);
+    id.map(|id| format!("link add link eth0 name {end} type vlan id {id}"))
+        .into_iter()
+        .collect()
 }
 
 /// The namespaces to be cabled.
@@ -152,10 +142,12 @@ pub struct Cabling {
     pub mode: Mode,
     /// Whether the balancer's and the servers' links carry a full packet with an outer header, where the mode adds one.
     pub has_room: bool,
+    /// Whether servers take tunnels by devices of Linux's, instead of by `lb decap`.
+    pub has_tunnel_devices: bool,
 }
 
 impl Cabling {
-    /// Puts links, addresses, routes and settings in place; everywhere turns transmit checksum offload off, and GRO on: a veth
+    /// Puts links, addresses, routes and settings in place; everywhere turns the offloading of transmit checksums and VLAN tags off, and GRO on: a veth
     /// with it polls, as a real interface does, while one without it puts packets into a queue of whichever CPU is at it, from
     /// where those of one flow come out in another order.
     pub fn lay(&self, hosts: &Hosts) -> Result<()> {
@@ -169,6 +161,7 @@ impl Cabling {
         for (netns, devices) in self.ends(hosts) {
             for device in devices {
                 set_offload(netns, &device, Offload::TransmitChecksum, false)?;
+                set_offload(netns, &device, Offload::TransmitVlan, false)?;
                 set_offload(netns, &device, Offload::Gro, true)?;
             }
         }
@@ -191,7 +184,7 @@ impl Cabling {
     pub fn opposite_balancer<'a>(&self, hosts: &Hosts<'a>) -> Vec<(&'a Netns, &'static str)> {
         let port = (hosts.fabric, BALANCER_PORT);
         match self.layout {
-            Layout::OneArmed => vec![port],
+            Layout::OneArmed | Layout::Vlans => vec![port],
             Layout::TwoArmed => vec![(hosts.client, "eth0"), port],
         }
     }
@@ -199,7 +192,7 @@ impl Cabling {
     /// The bridge's ports, each named as the host on it.
     fn ports(&self, hosts: &Hosts) -> Vec<String> {
         let mut ports = vec![BALANCER_PORT.to_owned()];
-        if self.layout == Layout::OneArmed {
+        if self.layout != Layout::TwoArmed {
             ports.push("client".to_owned());
         }
         ports.extend((1..=hosts.servers.len()).map(|number| format!("server-{number}")));
@@ -241,7 +234,7 @@ impl Cabling {
         ];
         let inside = self.layout.balancer_devices().len() - 1;
         lines.extend(self.cable(BALANCER_PORT, hosts.balancer, &format!("eth{inside}")));
-        if self.layout == Layout::OneArmed {
+        if self.layout != Layout::TwoArmed {
             lines.extend(self.cable("client", hosts.client, "eth0"));
         }
         for (number, server) in (1..).zip(&hosts.servers) {
@@ -273,11 +266,23 @@ impl Cabling {
             let balancer = hosts.balancer.name();
             lines.push(format!("link add name eth0 type veth peer name eth0 netns {balancer}"));
         }
+        let end = self.layout.client_end();
+        lines.push(format!("link set eth0 mtu {MTU_BYTES}"));
+        lines.extend(vlan(end));
         lines.extend([
-            format!("link set eth0 mtu {MTU_BYTES}"),
-            format!("addr add {}/24 dev eth0", self.layout.client()),
-            format!("addr add {}/64 dev eth0 nodad", six(self.layout.client())),
+            format!("addr add {}/24 dev {end}", self.layout.client()),
+            format!("addr add {}/64 dev {end} nodad", six(self.layout.client())),
             "link set eth0 up".to_owned(),
+            format!("link set {end} up"),
+        ]);
+        if self.layout == Layout::Vlans && self.mode.is_direct_return() {
+            let inside = self.layout.server_end();
+            lines.extend(vlan(inside));
+            lines.push(format!("addr add {CLIENT_INSIDE}/24 dev {inside}"));
+            lines.push(format!("addr add {}/64 dev {inside} nodad", six(CLIENT_INSIDE)));
+            lines.push(format!("link set {inside} up"));
+        }
+        lines.extend([
             format!("route add {VIP}/32 via {}", self.layout.balancer()),
             format!("route add {}/128 via {}", six(VIP), six(self.layout.balancer())),
         ]);
@@ -287,25 +292,44 @@ impl Cabling {
     fn balancer(&self, hosts: &Hosts) -> Result<()> {
         let addresses = [self.layout.balancer(), self.layout.balancer_inside()];
         let mut lines = vec!["link set lo up".to_owned()];
-        for (device, address) in self.layout.balancer_devices().iter().zip(addresses) {
-            lines.push(format!("addr add {address}/24 dev {device}"));
-            lines.push(format!("addr add {}/64 dev {device} nodad", six(address)));
+        for device in self.layout.balancer_devices() {
             lines.push(format!("link set {device} up"));
+        }
+        for (end, address) in self.layout.balancer_ends().iter().zip(addresses) {
+            lines.extend(vlan(end));
+            lines.push(format!("addr add {address}/24 dev {end}"));
+            lines.push(format!("addr add {}/64 dev {end} nodad", six(address)));
+            lines.push(format!("link set {end} up"));
         }
         ip(hosts.balancer, &lines)
     }
 
     fn server(&self, server: &Netns, number: u8) -> Result<()> {
-        let mut lines = vec![
-            "link set lo up".to_owned(),
-            format!("addr add {}/24 dev eth0", self.layout.server(number)),
-            format!("addr add {}/64 dev eth0 nodad", six(self.layout.server(number))),
+        let end = self.layout.server_end();
+        let own = self.layout.server(number);
+        let mut lines = vec!["link set lo up".to_owned()];
+        lines.extend(vlan(end));
+        lines.extend([
+            format!("addr add {own}/24 dev {end}"),
+            format!("addr add {}/64 dev {end} nodad", six(own)),
             "link set eth0 up".to_owned(),
-        ];
-        if self.layout == Layout::TwoArmed {
-            let balancer = self.layout.balancer_inside();
-            lines.push(format!("route add default via {balancer}"));
-            lines.push(format!("route add default via {}", six(balancer)));
+            format!("link set {end} up"),
+        ]);
+        let by = match self.layout {
+            Layout::OneArmed => None,
+            Layout::Vlans if self.mode.is_direct_return() => Some(CLIENT_INSIDE),
+            Layout::TwoArmed | Layout::Vlans => Some(self.layout.balancer_inside()),
+        };
+        if let Some(router) = by {
+            lines.push(format!("route add default via {router}"));
+            lines.push(format!("route add default via {}", six(router)));
+        }
+        if self.has_tunnel_devices {
+            if self.mode == Mode::Gue {
+                lines.push(format!("fou add port {TUNNEL_PORT} gue"));
+            }
+            lines.push(format!("link add name tunnel type ipip local {own}"));
+            lines.push("link set tunnel up".to_owned());
         }
         if self.mode.is_direct_return() {
             lines.push(format!("addr add {VIP}/32 dev lo"));
@@ -320,18 +344,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_of_kernels() {
-        let can = ["5.12.0", "5.15.0-91-generic", "6.1.0-56-amd64", "7.3.4", "10.0-rc1"];
-        assert!(can.iter().all(|release| can_fullnat(release)));
-        let cannot = ["5.10.0-46-cloud-amd64", "5.11.22", "4.19.0", "5.9.0", "unknown", ""];
-        assert!(!cannot.iter().any(|release| can_fullnat(release)));
-    }
-
-    #[test]
     fn addresses() {
         assert_eq!(Layout::OneArmed.server(1).to_string(), "10.1.0.11");
         assert_eq!(Layout::TwoArmed.server(3).to_string(), "10.2.0.13");
         assert_eq!(Layout::TwoArmed.balancer_devices().len(), 2);
+        assert_eq!(Layout::Vlans.balancer_ends().len(), 2);
+        assert_eq!(vlan("eth0.10"), ["link add link eth0 name eth0.10 type vlan id 10"]);
+        assert!(vlan("eth0").is_empty());
         assert_eq!(Family::V6.of(VIP).to_string(), "fd00:a:9::1");
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! # Layout
 //!
-//! - [`lab`]: plans and builds a whole lab; [`layout`] are its addresses and cables
+//! - [`lab`]: plans and builds a whole lab; [`layout`] are its addresses and cables, [`mode`] the modes
 //! - [`netns`], [`link`], [`process`]: what hosts are made of
 //! - [`client`], [`server`], [`balancer`]: what runs on them; [`pattern`] is the content that is sent about
 //! - [`scratch`]: the files of a lab, and clearing away what is left of others
@@ -34,6 +34,7 @@ pub mod interrupt;
 pub mod lab;
 mod layout;
 pub mod link;
+mod mode;
 pub mod netns;
 pub mod pattern;
 pub mod process;
@@ -47,7 +48,9 @@ pub use amount::amount;
 pub use balancer::{Balancer, CliOutput};
 pub use client::{Client, Load, LoadReport};
 pub use lab::{Lab, Plan};
-pub use layout::{Family, Layout, Mode, VIP};
+pub use layout::{Family, Layout, VIP};
+pub use link::Device;
+pub use mode::Mode;
 pub use netns::Netns;
 pub use scratch::{Scratch, clear_kept, what_is_left};
 pub use server::{Server, ServerKind};

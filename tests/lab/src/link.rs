@@ -39,6 +39,8 @@ pub enum Offload {
     /// Leave checksums to the device: `tx`. With it on, a veth sends partial checksums, which an XDP program on the other end
     /// carries on as wrong ones.
     TransmitChecksum,
+    /// Leave VLAN tags to the device: `txvlan`. With it on, a veth sends them beside the frame, where no XDP program sees them.
+    TransmitVlan,
     /// Put segments that arrive together: `gro`. A veth takes frames from a devmap only with it on, or with an XDP program.
     Gro,
 }
@@ -58,19 +60,30 @@ struct EthtoolValue {
     value: u32,
 }
 
-/// `ETHTOOL_STXCSUM` and `ETHTOOL_SGRO` of `linux/ethtool.h`.
+/// `ETHTOOL_STXCSUM`, `ETHTOOL_SGRO`, `ETHTOOL_GFLAGS`, `ETHTOOL_SFLAGS` and `ETH_FLAG_TXVLAN` of `linux/ethtool.h`.
 const SET_TX_CHECKSUM: u32 = 0x17;
 const SET_GRO: u32 = 0x2c;
+const GET_FLAGS: u32 = 0x25;
+const SET_FLAGS: u32 = 0x26;
+const FLAG_TX_VLAN: u32 = 1 << 7;
 
 fn set_in_this_namespace(device: &str, offload: Offload, is_on: bool) -> Result<()> {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-    let mut value = EthtoolValue {
-        command: match offload {
-            Offload::TransmitChecksum => SET_TX_CHECKSUM,
-            Offload::Gro => SET_GRO,
-        },
-        value: is_on.into(),
+    match offload {
+        Offload::TransmitChecksum => ethtool(device, SET_TX_CHECKSUM, is_on.into())?,
+        Offload::Gro => ethtool(device, SET_GRO, is_on.into())?,
+        Offload::TransmitVlan => {
+            let others = ethtool(device, GET_FLAGS, 0)? & !FLAG_TX_VLAN;
+            let own = if is_on { FLAG_TX_VLAN } else { 0 };
+            ethtool(device, SET_FLAGS, others | own)?
+        }
     };
+    Ok(())
+}
+
+/// A command with a value, which the kernel may have changed.
+fn ethtool(device: &str, command: u32, value: u32) -> Result<u32> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let mut value = EthtoolValue { command, value };
     let mut request = libc::ifreq {
         ifr_name: device_name(device)?,
         ifr_ifru: libc::__c_anonymous_ifr_ifru {
@@ -81,7 +94,39 @@ fn set_in_this_namespace(device: &str, offload: Offload, is_on: bool) -> Result<
     // live until the call returns.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
     ensure!(result == 0, std::io::Error::last_os_error());
-    Ok(())
+    Ok(value.value)
+}
+
+/// A kind of device that not every kernel has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    Vlan,
+    Ipip,
+    /// Foo over UDP, which an `ipip` device takes packets from.
+    Fou,
+}
+
+/// Whether this kernel has them.
+///
+/// # Errors
+///
+/// No permission to try.
+pub fn has(device: Device) -> Result<bool> {
+    let name = format!("lb-{}-{device:?}-{:?}", std::process::id(), std::thread::current().id());
+    let netns = Netns::create(&name.replace(['(', ')'], ""))?;
+    let lines: &[&str] = match device {
+        Device::Vlan => &[
+            "link add name veth0 type veth peer name veth1",
+            "link add link veth0 name veth0.1 type vlan id 1",
+        ],
+        Device::Ipip => &["link add name tunnel type ipip local 192.0.2.1"],
+        Device::Fou => &[
+            "fou add port 6080 gue",
+            "link add name tunnel type ipip local 192.0.2.1",
+        ],
+    };
+    let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    Ok(ip(&netns, &lines).is_ok())
 }
 
 /// A device's name as the kernel takes it: padded with zeroes, of which there is one at least.
@@ -114,6 +159,8 @@ mod tests {
         ip(&netns, &lines)?;
         set_offload(&netns, "veth0", Offload::TransmitChecksum, false)?;
         set_offload(&netns, "veth0", Offload::Gro, true)?;
+        set_offload(&netns, "veth0", Offload::TransmitVlan, false)?;
+        assert_eq!(netns.run(|| ethtool("veth0", GET_FLAGS, 0))? & FLAG_TX_VLAN, 0);
         assert!(set_offload(&netns, "nosuch", Offload::Gro, true).is_err());
         Ok(())
     }

@@ -56,3 +56,14 @@ macro_rules! needs_lab {
         lb_lab::needs!(lb_lab::program::ip().is_ok(), "needs iproute2");
     };
 }
+
+/// Skips the test it stands in where the kernel has no such devices.
+#[macro_export]
+macro_rules! needs_device {
+    ($device:expr) => {
+        lb_lab::needs!(
+            lb_lab::link::has($device)?,
+            &format!("this kernel has no {:?} devices", $device)
+        )
+    };
+}

@@ -11,6 +11,7 @@
 //! - [`objects`]: with a flow table and without
 //! - [`flows`]: the flow table of `fullnat` as it lies in the maps
 //! - [`places`]: addresses and MACs that the tests use
+//! - [`tag`]: VLAN tags
 //! - [`random`]: pseudo-random numbers whose seed a failing test prints
 
 pub mod check;
@@ -23,6 +24,7 @@ pub mod objects;
 mod outer;
 pub mod places;
 pub mod random;
+pub mod tag;
 pub mod world;
 
 pub use check::{assert_same, bad_checksum};

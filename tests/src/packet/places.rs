@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use lb_common::abi::Tags;
 use lb_userspace::core::model::{Protocol, Vip};
 use lb_userspace::core::observed::ResolvedHop;
 use lb_userspace::edge::dataplane::run::INGRESS;
@@ -56,6 +57,7 @@ pub const BACKEND_HOP: ResolvedHop = ResolvedHop {
     destination_mac: BACKEND_MAC,
     source: IpAddr::V4(SOURCES[0]),
     mtu: MTU,
+    tags: Tags::NONE,
 };
 
 /// A family of addresses, and who has which in it.

@@ -2,7 +2,7 @@
 //! at byte by byte, with the tags of its next hop; whatever is not sent on keeps those that it has.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use lb_common::abi::Tags;
 use lb_common::reason::Reason;
@@ -160,7 +160,7 @@ fn answers_go_to_the_vlan_of_the_clients() {
                 let (_, syn) = untagged(&syn);
                 let peer = Frame::read(&syn).expect("what the backend gets").source();
                 let port = u16::from_be_bytes([syn[syn.len() - 24], syn[syn.len() - 23]]);
-                let to = (peer, port).into();
+                let to = SocketAddr::new(peer, port);
                 let answer = Frame::tcp(family.backend(1), to).data(b"answer").bytes();
                 let mut expected = None;
                 for came in COMES {
@@ -268,7 +268,11 @@ fn what_is_dropped_is_dropped_for_the_same_reason() {
                     let cut = tagged(&whole[..bytes], came);
                     // Check.
                     let after = world.run(&cut);
-                    assert_eq!((after.verdict, after.reason), (plain.verdict, plain.reason), "{mode:?} {family:?}, {bytes} bytes");
+                    assert_eq!(
+                        (after.verdict, after.reason),
+                        (plain.verdict, plain.reason),
+                        "{mode:?} {family:?}, {bytes} bytes"
+                    );
                     if after.verdict == Verdict::Pass {
                         assert_same("passed", &after.packet, &cut);
                     }
@@ -292,9 +296,21 @@ fn senders_are_answered_where_they_are() {
                 Family::V6 => (128, 0),
             };
             let rows = [
-                ("ping", Icmp::new(client.ip(), door.ip(), echo).payload(b"there?").bytes(), Reason::EchoAnswered),
-                ("too large", Frame::udp(client, door).payload(&[1; 1400]).bytes(), Reason::TooBigAnswered),
-                ("too far", Frame::udp(client, door).ttl(1).bytes(), Reason::TtlExpiredAnswered),
+                (
+                    "ping",
+                    Icmp::new(client.ip(), door.ip(), echo).payload(b"there?").bytes(),
+                    Reason::EchoAnswered,
+                ),
+                (
+                    "too large",
+                    Frame::udp(client, door).payload(&[1; 1400]).bytes(),
+                    Reason::TooBigAnswered,
+                ),
+                (
+                    "too far",
+                    Frame::udp(client, door).ttl(1).bytes(),
+                    Reason::TtlExpiredAnswered,
+                ),
             ];
             for (what, packet, reason) in rows {
                 let what = format!("{what}: {mode:?} {family:?}");

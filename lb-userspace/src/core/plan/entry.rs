@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use lb_common::abi::{self, Address, backend_flags, service_flags};
+use lb_common::abi::{self, Address, Tags, backend_flags, service_flags};
 use lb_common::encap;
 
 use super::{Wanted, WantedBackend};
@@ -56,6 +56,11 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
     };
     let alive = if backend.alive { backend_flags::ALIVE } else { 0 };
     let family = if is_ipv6 { backend_flags::IPV6 } else { 0 };
+    let tagged = if tags(backend) == Tags::NONE {
+        0
+    } else {
+        backend_flags::TAGGED
+    };
     abi::Backend {
         ethernet: hop.map_or([0; 3], |hop| ethernet(hop.destination_mac, hop.source_mac)),
         egress: hop.map_or(0, |hop| hop.egress),
@@ -63,7 +68,7 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
         source: outer,
         port: backend.key.port.to_be(),
         mode: wanted.mode as u8,
-        flags: alive | family,
+        flags: alive | family | tagged,
         outer_sum: outer_sum(wanted, outer, address),
         largest: hop.map_or(0, |hop| hop.mtu.saturating_sub(wanted.mode.added_bytes(is_ipv6))),
         service: id,
@@ -75,6 +80,11 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
         protocol: wanted.vip.protocol.number(),
         reserved: 0,
     }
+}
+
+/// VLAN tags of frames to a backend.
+pub fn tags(backend: &WantedBackend) -> Tags {
+    backend.hop.map_or(Tags::NONE, |hop| hop.tags)
 }
 
 /// What is the same in the outer headers of all packets to `backend`, as in [`abi::Backend::outer_sum`].

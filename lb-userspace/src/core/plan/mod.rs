@@ -20,7 +20,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::abi::{self, NO_BACKEND, backend_flags};
+use lb_common::abi::{self, NO_BACKEND, Tags, backend_flags};
 
 pub use entry::ethernet;
 pub use routes::{interfaces, routes};
@@ -49,6 +49,11 @@ pub enum Op {
     Backend {
         id: u32,
         entry: abi::Backend,
+    },
+    /// VLAN tags of frames to a backend, before its entry says that there are any.
+    BackendTags {
+        id: u32,
+        tags: Tags,
     },
     /// A service at its number, before anything leads there: its counters start at 0. [`abi::Service::NONE`]: nothing names
     /// the number any more.
@@ -266,18 +271,19 @@ fn fill(image: &mut Image, wanted: &Wanted, placed: &mut Placed, ops: &mut Vec<O
             _ => (0, 0),
         };
         let entry = entry::backend(wanted, placed.id, backend, sources);
-        match placed.backends.get_mut(&backend.key) {
-            Some(there) if there.entry == entry => {}
-            Some(there) => {
-                there.entry = entry;
-                ops.push(Op::Backend { id: there.id, entry });
-            }
-            None => {
-                let Some(id) = image.backend_ids.take() else { continue };
-                placed.backends.insert(backend.key, PlacedBackend { id, entry });
-                ops.push(Op::Backend { id, entry });
-            }
+        let tags = entry::tags(backend);
+        let before = placed.backends.get(&backend.key).copied();
+        let Some(id) = before.map(|there| there.id).or_else(|| image.backend_ids.take()) else {
+            continue;
+        };
+        // Where there are none, nobody reads them.
+        if tags != Tags::NONE && before.is_none_or(|there| there.tags != tags) {
+            ops.push(Op::BackendTags { id, tags });
         }
+        if before.is_none_or(|there| there.entry != entry) {
+            ops.push(Op::Backend { id, entry });
+        }
+        placed.backends.insert(backend.key, PlacedBackend { id, entry, tags });
     }
     if wanted.mode == Mode::Nat {
         backs(image, wanted.vip, placed, ops);

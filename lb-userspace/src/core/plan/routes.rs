@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::abi::{self, hop_egress};
+use lb_common::abi::{self, Tags, hop_egress};
 
 use super::{Op, ethernet};
 use crate::core::image::Image;
@@ -16,14 +16,17 @@ pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Ve
             RouteHop::Via(hop) => abi::Hop {
                 ethernet: ethernet(hop.destination_mac, hop.source_mac),
                 egress: hop.egress,
+                tags: hop.tags,
             },
             RouteHop::AskKernel => abi::Hop {
                 ethernet: [0; 3],
                 egress: hop_egress::ASK,
+                tags: Tags::NONE,
             },
             RouteHop::Host => abi::Hop {
                 ethernet: [0; 3],
                 egress: hop_egress::HOST,
+                tags: Tags::NONE,
             },
         };
         if image.routes.insert(*prefix, entry) != Some(entry) {

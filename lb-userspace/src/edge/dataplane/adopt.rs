@@ -184,7 +184,15 @@ fn placed(
             address: entry.address.ip(entry.flags & abi::backend_flags::IPV6 != 0),
             port: u16::from_be(entry.port),
         };
-        let there = PlacedBackend { id: number, entry };
+        let tags = match entry.flags & abi::backend_flags::TAGGED {
+            0 => abi::Tags::NONE,
+            _ => tables.backend_tags.load(number as usize),
+        };
+        let there = PlacedBackend {
+            id: number,
+            entry,
+            tags,
+        };
         if let Some(old) = placed.backends.insert(key, there) {
             backends.entry(id).or_default().push((old.id, old.entry));
         }

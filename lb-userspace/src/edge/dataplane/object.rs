@@ -41,13 +41,14 @@ pub fn flows(buckets: u32) -> u32 {
 }
 
 /// Entries of each map under these limits.
-pub fn entries(limits: &Limits) -> [(&'static str, u32); 20] {
+pub fn entries(limits: &Limits) -> [(&'static str, u32); 21] {
     let ports = limits.sources * lb_common::abi::PORTS_PER_SOURCE;
     [
         (maps::VIPS, vip_buckets(limits.services)),
         (maps::SERVICES, limits.services),
         (maps::SLOTS, limits.slots),
         (maps::BACKENDS, limits.backends),
+        (maps::BACKEND_TAGS, limits.backends),
         (maps::BACKS, limits.backends),
         (maps::BACKS6, limits.backends),
         (maps::ROUTES, maps::default_limits::ROUTES),

@@ -7,7 +7,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use lb_common::abi::{
     Address, Back, BackKey, BackKey6, Backend, Counters, Hop, NO_BACKEND, NO_SERVICE, PORTS_PER_SOURCE, Past,
-    PortQueue, Service, Slot,
+    PortQueue, Service, Slot, Tags,
     role::{self, RoleLine},
     vip_buckets,
 };
@@ -30,6 +30,7 @@ pub struct Tables {
     pub services: Array<MapData, Service>,
     pub slots: Mapped<Slot>,
     pub backends: Mapped<Backend>,
+    pub backend_tags: Mapped<Tags>,
     pub backs: HashMap<MapData, BackKey, Back>,
     pub backs6: HashMap<MapData, BackKey6, Back>,
     pub routes: LpmTrie<MapData, u32, Hop>,
@@ -67,6 +68,7 @@ impl Tables {
             services: typed(ebpf, maps::SERVICES)?,
             slots: mapped(ebpf, maps::SLOTS, limits.slots)?,
             backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
+            backend_tags: mapped(ebpf, maps::BACKEND_TAGS, limits.backends)?,
             backs: typed(ebpf, maps::BACKS)?,
             backs6: typed(ebpf, maps::BACKS6)?,
             routes: typed(ebpf, maps::ROUTES)?,
@@ -100,6 +102,10 @@ impl Tables {
             Op::Source { number, address } => self.add_source(*number, *address),
             Op::Backend { id, entry } => {
                 self.backends.store(*id as usize, entry);
+                Ok(())
+            }
+            Op::BackendTags { id, tags } => {
+                self.backend_tags.store(*id as usize, tags);
                 Ok(())
             }
             Op::BackendCleared { id } => self.clear_backend(*id),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached};
+use rtnetlink::packet_route::link::{InfoData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached};
 
 use super::family::{Family, is_link_local, prefix_of};
+use super::vlan::{Under, Vlan};
 use crate::core::model::XdpMode;
 
 /// Links by index.
@@ -23,6 +24,8 @@ pub struct Link {
     pub mtu: u32,
     /// `veth`, `bridge`, …; empty for hardware and loopback.
     pub kind: String,
+    /// What it is a VLAN of.
+    pub vlan: Option<Vlan>,
     /// Set up, and with a carrier.
     pub up: bool,
     /// Addresses and the lengths of their prefixes: first IPv4, then IPv6, and in each those first that are good to send
@@ -66,15 +69,20 @@ pub fn link(message: &LinkMessage) -> Link {
         up: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         ..Link::default()
     };
+    let mut under = Under::default();
     for attribute in &message.attributes {
         match attribute {
+            LinkAttribute::Link(index) => under.index = *index,
+            LinkAttribute::LinkNetNsId(_) => under.is_elsewhere = true,
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Address(mac) => link.mac = mac.as_slice().try_into().unwrap_or_default(),
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
-                    if let LinkInfo::Kind(kind) = info {
-                        link.kind = kind.to_string();
+                    match info {
+                        LinkInfo::Kind(kind) => link.kind = kind.to_string(),
+                        LinkInfo::Data(InfoData::Vlan(infos)) => link.vlan = Some(Vlan::read(infos)),
+                        _ => {}
                     }
                 }
             }
@@ -82,6 +90,7 @@ pub fn link(message: &LinkMessage) -> Link {
             _ => {}
         }
     }
+    link.vlan = link.vlan.map(|vlan| Vlan { under, ..vlan });
     link
 }
 

@@ -16,6 +16,7 @@ use super::family::{Family, prefix_of};
 use super::links::Links;
 use super::neighbours::{NeighbourKey, Neighbours};
 use super::resolve::{self, Gateway, mtu, mtu_of};
+use super::vlan;
 use crate::core::observed::{ResolvedHop, RouteHop, RoutePrefix};
 
 /// As many entries of a family at most: what a balancer's map of client routes is made for.
@@ -242,13 +243,14 @@ fn chosen(routes: &[Route]) -> BTreeMap<RoutePrefix, Route> {
 }
 
 fn via(key: NeighbourKey, route: &Route, links: &Links, neighbours: &Neighbours) -> RouteHop {
-    match (links.get(&key.0), neighbours.mac(key)) {
-        (Some(link), Some(mac)) if link.up && link.has_mac() => RouteHop::Via(ResolvedHop {
-            egress: key.0,
+    match (links.get(&key.0), neighbours.mac(key), vlan::really(links, key.0)) {
+        (Some(link), Some(mac), Ok((egress, tags))) if link.up && link.has_mac() => RouteHop::Via(ResolvedHop {
+            egress,
             source_mac: link.mac,
             destination_mac: mac,
             source: link.source(route.prefix.address, route.source),
             mtu: mtu_of(link, route.mtu),
+            tags,
         }),
         _ => RouteHop::AskKernel,
     }

@@ -8,7 +8,7 @@
 //! - [`watch`]: the task: what to read again when, what to say to the owner
 //! - [`kernel`]: the requests
 //! - [`family`]: what differs between IPv4 and IPv6
-//! - [`links`], [`neighbours`]: tables as the kernel has them
+//! - [`links`], [`neighbours`]: tables as the kernel has them; [`vlan`]: links on other links
 //! - [`resolve`]: from a route, a link and a neighbour to a next hop; pure
 //! - [`mirror`]: the routes to clients; pure
 
@@ -20,6 +20,7 @@ mod neighbours;
 mod resolve;
 #[cfg(test)]
 pub(in crate::edge) mod tests;
+mod vlan;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

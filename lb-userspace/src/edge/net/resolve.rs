@@ -7,6 +7,7 @@ use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage,
 use super::family::{Family, is_link_local};
 use super::links::{Link, Links};
 use super::neighbours::{NeighbourKey, Neighbours};
+use super::vlan;
 use crate::core::model::NextHop;
 use crate::core::observed::{HopState, HopTarget, ResolvedHop};
 
@@ -117,12 +118,17 @@ pub fn hop(target: &HopTarget, answer: &Answer, links: &Links, neighbours: &Neig
         Ok(usable) => usable,
         Err(why) => return missing(why),
     };
+    let (egress, tags) = match vlan::really(links, way.egress) {
+        Ok(found) => found,
+        Err(why) => return missing(why),
+    };
     let resolved = |destination_mac| ResolvedHop {
-        egress: way.egress,
+        egress,
         source_mac: link.mac,
         destination_mac,
         source: link.source(target.address, way.source),
         mtu: mtu_of(link, way.mtu),
+        tags,
     };
     if let Some(NextHop::Mac(mac)) = target.via {
         return Resolution {

@@ -55,7 +55,9 @@ pub fn really(links: &Links, index: u32) -> Result<(u32, Tags), String> {
             ));
         }
         tags = tags.within(vlan.protocol, vlan.id).ok_or_else(|| {
-            format!("interface {name} and those on it are three VLANs in each other; lb sends frames with two tags at most")
+            format!(
+                "interface {name} and those on it are three VLANs in each other; lb sends frames with two tags at most"
+            )
         })?;
         index = vlan.under.index;
     }
@@ -64,9 +66,7 @@ pub fn really(links: &Links, index: u32) -> Result<(u32, Tags), String> {
 
 #[cfg(test)]
 mod tests {
-    use rtnetlink::packet_route::link::{
-        InfoData, InfoKind, LinkAttribute, LinkInfo, LinkMessage, VlanProtocol,
-    };
+    use rtnetlink::packet_route::link::{InfoData, InfoKind, LinkAttribute, LinkInfo, LinkMessage, VlanProtocol};
 
     use super::super::links::link;
     use super::*;
@@ -105,7 +105,10 @@ mod tests {
         let inner = Tags::NONE.within(tag_protocol::CUSTOMER, 20).unwrap();
         assert_eq!(really(&links, 2), Ok((2, Tags::NONE)));
         assert_eq!(really(&links, 3), Ok((2, outer)));
-        assert_eq!(really(&links, 4), Ok((2, inner.within(tag_protocol::SERVICE, 10).unwrap())));
+        assert_eq!(
+            really(&links, 4),
+            Ok((2, inner.within(tag_protocol::SERVICE, 10).unwrap()))
+        );
     }
 
     #[test]

@@ -24,8 +24,8 @@ const CALLS: u32 = 4;
 /// What comes to the program under test.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// The frame of flow 0: Ethernet, IPv4 without options or IPv6 without extension headers, TCP or UDP; of 56 bytes or more, or
-    /// 80 of IPv6.
+    /// The frame of flow 0: Ethernet, IPv4 without options, also behind a VLAN tag, or IPv6 without extension headers, TCP or UDP; of 56
+    /// bytes or more, or 80 of IPv6.
     pub frame: Vec<u8>,
     pub flows: Flows,
 }
@@ -34,6 +34,11 @@ impl Traffic {
     /// Whether it is IPv6.
     fn is_six(&self) -> bool {
         self.frame.get(12..14) == Some(&[0x86, 0xdd])
+    }
+
+    /// Whether it is IPv4 with a VLAN tag.
+    fn is_tagged(&self) -> bool {
+        self.frame.get(12..14) == Some(&[0x81, 0x00])
     }
 }
 
@@ -89,6 +94,7 @@ impl Fed {
         super::load(&mut ebpf, "feed")?;
         super::load(&mut ebpf, "feed_listed")?;
         super::load(&mut ebpf, "feed_six")?;
+        super::load(&mut ebpf, "feed_tagged")?;
         let next = ebpf.map_mut(maps::NEXT).ok_or_else(|| anyhow!("no map NEXT"))?;
         let mut next = ProgramArray::try_from(next)?;
         next.set(0, program, 0)
@@ -154,6 +160,7 @@ impl Fed {
     fn program(&self, traffic: &Traffic) -> Result<&Xdp> {
         let name = match traffic.flows {
             Flows::Random(_) | Flows::Next(_) | Flows::New if traffic.is_six() => "feed_six",
+            Flows::Random(_) | Flows::Next(_) | Flows::New if traffic.is_tagged() => "feed_tagged",
             Flows::Random(_) | Flows::Next(_) | Flows::New => "feed",
             Flows::Listed { .. } => "feed_listed",
         };
@@ -188,7 +195,11 @@ impl Fed {
         for (word, bytes) in front.iter_mut().zip(traffic.frame.chunks_exact(8)) {
             *word = u64::from_ne_bytes(bytes.try_into()?);
         }
-        let (client, protocol) = if traffic.is_six() { (34, 20) } else { (26, 23) };
+        let (client, protocol) = match traffic.is_six() {
+            true => (34, 20),
+            false if traffic.is_tagged() => (30, 27),
+            false => (26, 23),
+        };
         let client = u32::from_be_bytes(traffic.frame[client..client + 4].try_into()?);
         let udp = if traffic.frame[protocol] == lb_common::abi::protocol::UDP {
             feed_flags::UDP

@@ -12,8 +12,8 @@ use crate::report::{Better, Chart, ChartKind, Figure, Section, Series, Table};
 const NOTHING: &str = "-";
 /// What the smallest balancer is compared with.
 const C: &str = "C";
-/// What IPv6 is compared with.
-const IPV4: &str = "ipv4";
+/// What IPv6, and packets in VLANs, are compared with.
+const IPV4: &str = "plain IPv4";
 
 /// All samples, found by name and number of flows.
 struct Found<'a>(&'a [Measured<'a>]);
@@ -44,7 +44,13 @@ impl Found<'_> {
         let own = self.net(one)?;
         let (name, flows) = (one.name(), one.flows());
         let path = format!("packet/{name}/{flows}");
-        if [scenario::DROP, scenario::DROP_LISTED, scenario::DROP_SIX].contains(&name) {
+        let drops = [
+            scenario::DROP,
+            scenario::DROP_LISTED,
+            scenario::DROP_SIX,
+            scenario::DROP_TAGGED,
+        ];
+        if drops.contains(&name) {
             // What the feeder and the call take: on these nothing is taken off.
             return Some(Figure::new(path, "ns", Better::Neither, &one.gross));
         }
@@ -62,7 +68,7 @@ impl Found<'_> {
             figure = figure.ratio(C, &own, &in_c);
         }
         if let Some((mode, family)) = name.split_once('/')
-            && family.starts_with("ipv")
+            && (family.starts_with("ipv") || family == "tagged")
             && let Some(four) = self.named(&format!("{mode}/established"), flows)
         {
             figure = figure.ratio(IPV4, &own, &four);
@@ -129,7 +135,7 @@ pub fn section(measured: &[Measured], extents: &Extents, bench: &Bench) -> Secti
     let rival = rivals.map(Rivals::name);
     let figures: Vec<Figure> = measured.iter().filter_map(|one| found.figure(one, rival)).collect();
     let mut method = vec![format!(
-        "`BPF_PROG_TEST_RUN` on one core, {} packets of 60 bytes (of IPv6 80) a sample after {} to warm up, in a few calls of which the \
+        "`BPF_PROG_TEST_RUN` on one core, {} packets of 60 bytes (of IPv6 80, in a VLAN 64) a sample after {} to warm up, in a few calls of which the \
          shortest counts, {} rounds in which everything is measured once, in turn. A feeder puts each packet back, gives it another flow at random and tail-calls the program; \
          time is the thread's CPU time, less what the same takes with a program that only drops. Ratios are medians of the \
          ratios of each round; the quickest is the least of all rounds, the feeder's least taken off, so that what else \
@@ -149,7 +155,7 @@ pub fn section(measured: &[Measured], extents: &Extents, bench: &Bench) -> Secti
             "times the smallest balancer, both at their quickest",
             |figure| quickest_ratio(figure, &figures),
         ),
-        table(&figures, extents, "times the same over IPv4", |figure| {
+        table(&figures, extents, "times the same over IPv4 without tags", |figure| {
             ratio(figure, IPV4)
         }),
     ];

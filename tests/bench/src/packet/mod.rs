@@ -5,7 +5,7 @@
 //! - here: how much is measured
 //! - [`world`]: the balancer with its maps, and traffic
 //! - [`scenario`]: what is measured
-//! - [`six`]: services that IPv6 has a part in
+//! - [`six`]: services that IPv6 has a part in; [`vlan`]: services in VLANs
 //! - [`against`]: what is measured of another balancer
 //! - [`rounds`]: everything loaded, proved, and measured in turn
 //! - [`figures`]: what is made of the samples
@@ -18,6 +18,7 @@ mod figures;
 mod rounds;
 mod scenario;
 mod six;
+mod vlan;
 mod world;
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use lb_common::abi::protocol;
 use lb_tests::packet::bad_checksum;
+use lb_tests::packet::tag::untagged;
 use lb_userspace::core::model::Mode;
 
 use super::Extents;
@@ -146,7 +147,8 @@ impl Bench {
             outcome.code,
             scenario.code
         );
-        if let Some(wrong) = bad_checksum(&outcome.packet) {
+        let (_, packet) = untagged(&outcome.packet);
+        if let Some(wrong) = bad_checksum(&packet) {
             bail!("{}: {wrong}", scenario.name);
         }
         self.fed(scenario.subject).run(&traffic, PROOF)?;

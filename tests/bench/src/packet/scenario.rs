@@ -5,8 +5,8 @@ use std::net::SocketAddrV4;
 use lb_common::reason::Reason;
 use lb_userspace::core::model::{self, Mode, Protocol, Vip};
 
-use super::six;
 use super::world::{self, Kind};
+use super::{six, vlan};
 use crate::bpf::feed::{Flows, Traffic};
 use crate::bpf::floors::Floor;
 
@@ -48,6 +48,8 @@ pub enum Feeding {
     List,
     /// IPv6 clients.
     Six,
+    /// Clients in a VLAN.
+    Tagged,
 }
 
 impl Feeding {
@@ -57,6 +59,7 @@ impl Feeding {
             Self::Clients => DROP,
             Self::List => DROP_LISTED,
             Self::Six => DROP_SIX,
+            Self::Tagged => DROP_TAGGED,
         }
     }
 }
@@ -128,6 +131,13 @@ impl Scenario {
         }
     }
 
+    fn tagged(self) -> Self {
+        Self {
+            feeding: Feeding::Tagged,
+            ..self
+        }
+    }
+
     fn few(self) -> Self {
         Self {
             numbers: Numbers::Few,
@@ -182,6 +192,7 @@ pub const FEW: u32 = 65_536;
 pub const DROP: &str = "floor/drop";
 pub const DROP_LISTED: &str = "floor/drop-listed";
 pub const DROP_SIX: &str = "floor/drop-ipv6";
+pub const DROP_TAGGED: &str = "floor/drop-tagged";
 pub const FLOOR: &str = "floor/balancer";
 pub const FLOOR_IN_C: &str = "floor/balancer-in-c";
 
@@ -210,6 +221,16 @@ pub fn all() -> Vec<Scenario> {
         let traffic = move |flows| service.traffic(Kind::Established, Flows::Random(flows));
         let scenario = Scenario::new(name, Subject::Balancer, code::TX, Way::To(service.vip()), traffic).few();
         all.push(if service.is_ipv6() { scenario.six() } else { scenario });
+    }
+    for mode in vlan::MODES {
+        let name = format!("{}/tagged", model::mode_name(mode));
+        let way = Way::To(vlan::vip(mode));
+        let traffic = move |flows| vlan::traffic(mode, Flows::Random(flows));
+        all.push(
+            Scenario::new(name, Subject::Balancer, code::TX, way, traffic)
+                .few()
+                .tagged(),
+        );
     }
     let balancer =
         |name: &str, code, way, traffic: fn(u32) -> Traffic| Scenario::new(name, Subject::Balancer, code, way, traffic);
@@ -286,6 +307,15 @@ fn floors() -> Vec<Scenario> {
             |flows| six::SERVICES[0].traffic(Kind::Established, Flows::Random(flows)),
         )
         .six()
+        .few(),
+        Scenario::new(
+            DROP_TAGGED,
+            Subject::Floor(Floor::Drop),
+            code::DROP,
+            Way::Uncounted,
+            |flows| vlan::traffic(Mode::Ipip, Flows::Random(flows)),
+        )
+        .tagged()
         .few(),
         floor("floor/tx", Floor::Tx, code::TX).few(),
         floor("floor/parse", Floor::Parse, code::DROP).few(),

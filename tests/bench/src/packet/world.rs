@@ -16,7 +16,7 @@ use lb_userspace::core::plan::{Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::testing::{self, Hands};
 
 use super::scenario::FEW;
-use super::six;
+use super::{six, vlan};
 use crate::bpf::ProgramFd;
 use crate::bpf::feed::{Fed, Flows, Traffic};
 
@@ -41,7 +41,7 @@ const UNLIKE_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 200, 1);
 /// Port of the first client's first flow.
 pub const FIRST_PORT: u16 = lb_common::bench::FIRST_CLIENT_PORT;
 /// First source address of `fullnat`; the others follow.
-const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
+pub const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
 /// Flows for one source address, its ports less those that are not used.
 const FLOWS_PER_SOURCE: u32 = 52_000;
 
@@ -108,8 +108,8 @@ impl Balancer {
         let setup = Setup {
             limits: Limits {
                 services: 64,
-                backends: 2048,
-                slots: (MODES.len() * 2 + six::SERVICES.len()) as u32 * TABLE_SIZE,
+                backends: 4096,
+                slots: (MODES.len() * 2 + six::SERVICES.len() + vlan::MODES.len()) as u32 * TABLE_SIZE,
                 // Half as many again, and those over UDP and IPv6: a table that is full to its limit refuses some.
                 flows: (flows + 2 * flows.min(FEW)) * 3 / 2,
                 sources: sources + u32::from(six::SOURCES) + 1,
@@ -142,6 +142,9 @@ impl Balancer {
         }
         for service in six::SERVICES {
             world.serve(&service.wanted());
+        }
+        for mode in vlan::MODES {
+            world.serve(&vlan::wanted(mode));
         }
         Ok(Self { world, flows, sources })
     }

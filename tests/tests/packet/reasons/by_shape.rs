@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 use etherparse::ip_number;
 use lb_common::reason::Reason;
 use lb_tests::packet::places::{CLIENT, Family, SERVICE, SERVICE6, STRANGER, backend6, client6};
+use lb_tests::packet::tag::{customer, provider, tagged};
 use lb_tests::packet::{Frame, Icmp, World, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
 
@@ -77,14 +78,13 @@ pub fn rows() -> Vec<Row> {
 
 fn not_ours() -> Vec<Row> {
     let ethertype = |bytes: [u8; 2]| patched(&syn(), at::ETHERTYPE, &bytes);
-    let mut tagged = syn().bytes();
-    tagged.splice(12..12, [0x81, 0x00, 0x00, 0x05]);
+    let in_three = tagged(&syn().bytes(), &[provider(1), provider(2), customer(3)]);
     let mut rows = each(
         Reason::NotIp,
         [
             ("ARP", ethertype([0x08, 0x06])),
             ("MPLS", ethertype([0x88, 0x47])),
-            ("a VLAN tag", tagged),
+            ("three VLAN tags", in_three),
             ("an Ethernet header and nothing else", cut(ethertype([0x88, 0x47]), 14)),
         ],
     );

@@ -6,6 +6,7 @@ use std::process::Command;
 use lb_tests::needs_bpf;
 use lb_tests::packet::objects::possible;
 use lb_tests::packet::places::TUNNEL_PORT;
+use lb_tests::packet::tag::{tagged, untagged};
 use lb_tests::packet::{Frame, assert_same, bad_checksum};
 use lb_userspace::core::model::{Mode, mode_name};
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ fn kinds(mode: Mode) -> [(&'static str, Fate); 24] {
         ("UDP without data", Sent("quic", 7)),
         ("ARP", Passed("not_ip")),
         ("IPv6", Passed("no_service")),
-        ("VLAN", Passed("not_ip")),
+        ("VLAN", Sent("web", 8)),
         ("ICMP to the VIP", Answered("echo_answered", None)),
         ("ssh to the balancer", Passed("no_service")),
         ("another port of the VIP", Passed("no_service")),
@@ -120,7 +121,10 @@ fn assert_kinds(mode: Mode, replayed: &Replayed, kinds: &[(&str, Fate)]) {
             .next()
             .unwrap_or_else(|| panic!("{what}: it is not in the output"));
         let wanted = match fate {
-            Sent(_, opened) => to_backend(mode, &packet.bytes, *opened).spread_as(&out.bytes).bytes(),
+            Sent(_, opened) => {
+                let ((tags, frame), (_, sent)) = (untagged(&packet.bytes), untagged(&out.bytes));
+                tagged(&to_backend(mode, &frame, *opened).spread_as(&sent).bytes(), &tags)
+            }
             Passed(_) | Dropped(..) => packet.bytes.clone(),
             // What is in it, `packet::icmp` knows.
             Answered(..) => {
@@ -135,7 +139,8 @@ fn assert_kinds(mode: Mode, replayed: &Replayed, kinds: &[(&str, Fate)]) {
         assert_eq!(line["length_in"], packet.bytes.len(), "{what}");
         assert_eq!(line["length_out"], out.bytes.len(), "{what}");
         if matches!(fate, Sent(..) | Answered(..)) {
-            assert_eq!(bad_checksum(&out.bytes), None, "{what}");
+            let (_, frame) = untagged(&out.bytes);
+            assert_eq!(bad_checksum(&frame), None, "{what}");
         }
     }
     assert_eq!(packets_out.next(), None);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use lb_common::abi::{self, NO_BACKEND, backend_flags, service_flags};
+use lb_common::abi::{self, NO_BACKEND, Tags, backend_flags, service_flags};
 
 use super::super::{Op, Wanted, entry};
 use crate::core::image::{BackOf, BackendKey, Image, Named};
@@ -20,6 +20,7 @@ pub struct Maps {
     services: HashMap<u16, abi::Service>,
     slots: Vec<u32>,
     backends: HashMap<u32, abi::Backend>,
+    backend_tags: HashMap<u32, Tags>,
     backs: BTreeMap<BackOf, abi::Back>,
     routes: BTreeMap<RoutePrefix, abi::Hop>,
     egress: BTreeSet<u32>,
@@ -84,6 +85,7 @@ impl Maps {
                 );
                 self.sources.push(*address);
             }
+            Op::BackendTags { id, tags } => drop(self.backend_tags.insert(*id, *tags)),
             Op::Backend { id, entry } => match self.backends.insert(*id, *entry) {
                 Some(before) => {
                     let fixed = |entry: &abi::Backend| (entry.address, entry.port, entry.mode, entry.service);
@@ -244,6 +246,10 @@ impl Maps {
             assert_eq!(self.table(&service), placed.owners, "{vip}");
             for backend in placed.backends.values() {
                 assert_eq!(self.backends.get(&backend.id), Some(&backend.entry), "{vip}");
+                let is_tagged = backend.entry.flags & backend_flags::TAGGED != 0;
+                assert_eq!(is_tagged, backend.tags != Tags::NONE, "{vip}");
+                let tags = self.backend_tags.get(&backend.id).filter(|_| is_tagged);
+                assert_eq!(*tags.unwrap_or(&Tags::NONE), backend.tags, "{vip}");
             }
             assert_eq!(self.services.get(&placed.id), Some(&service), "{vip}");
             vips.insert(*vip, placed.id);

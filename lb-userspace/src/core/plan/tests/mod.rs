@@ -6,6 +6,7 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use lb_common::abi::tag_protocol;
 use proptest::prelude::*;
 
 use super::*;
@@ -71,6 +72,11 @@ fn hop(egress: u32, is_ipv6: bool) -> ResolvedHop {
         destination_mac: [2, 0, 0, 0, 1, egress as u8],
         source: address(is_ipv6, 100 + egress as u8),
         mtu: 1500,
+        // The second one is a VLAN.
+        tags: match egress {
+            1 => Tags::NONE,
+            id => Tags::NONE.within(tag_protocol::CUSTOMER, id as u16).expect("one tag"),
+        },
     }
 }
 

@@ -48,6 +48,7 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
         maps::VIPS
         | maps::SLOTS
         | maps::BACKENDS
+        | maps::BACKEND_TAGS
         | maps::FLOWS
         | maps::PORTS
         | maps::FREE_PORTS

@@ -1,5 +1,6 @@
 use std::net::Ipv4Addr;
 
+use lb_common::abi::Tags;
 use rtnetlink::packet_route::route::RouteCacheInfo;
 
 use super::super::neighbours::Sighting;
@@ -120,6 +121,7 @@ fn a_host_behind_a_router_is_reached_by_the_routers_mac() {
             destination_mac: MAC,
             source: ip(net.own),
             mtu: 1500,
+            tags: Tags::NONE,
         };
         let way = through(router(gateway));
         let found = resolve(net.host, None, Ok(way), &[gateway]);

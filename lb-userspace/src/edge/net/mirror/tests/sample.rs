@@ -1,5 +1,7 @@
 //! A host with two links, and its network in either family.
 
+use lb_common::abi::Tags;
+
 use super::super::super::links::Link;
 use super::super::super::neighbours::Sighting;
 use super::*;
@@ -113,5 +115,6 @@ pub fn hop(net: Net, mac: [u8; 6], mtu: u16) -> RouteHop {
         destination_mac: mac,
         source: ip(net.own),
         mtu,
+        tags: Tags::NONE,
     })
 }
