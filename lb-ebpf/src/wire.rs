@@ -4,6 +4,8 @@
 //! multiples of two. BPF loads and stores are allowed there, and the same load as two half words costs 5 % of the whole packet.
 //! So these structs are only ever used behind the raw pointers of [`crate::packet`], never by reference and never by value.
 
+use lb_common::abi::tag_protocol;
+
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800u16.to_be();
 /// EtherType of IPv6.
@@ -18,6 +20,13 @@ pub struct Ethernet {
 
 /// Bytes of [`Ethernet`] in a frame; the struct is larger by its tail padding.
 pub const ETHERNET_BYTES: usize = 14;
+
+/// EtherTypes of VLAN tags: IEEE 802.1Q, 802.1ad.
+pub const ETHERTYPE_VLAN: u16 = tag_protocol::CUSTOMER.to_be();
+pub const ETHERTYPE_VLAN_SERVICE: u16 = tag_protocol::SERVICE.to_be();
+
+/// Bytes of a VLAN tag.
+pub const TAG_BYTES: usize = 4;
 
 /// RFC 791, without options.
 #[repr(C)]
@@ -145,6 +154,8 @@ pub struct Tcp {
 
 /// Bytes of [`Tcp`].
 pub const TCP_BYTES: usize = 20;
+/// Where its checksum is.
+pub const TCP_CHECKSUM: usize = core::mem::offset_of!(Tcp, checksum);
 
 /// Bits of [`Tcp::flags`].
 pub mod tcp_flags {
@@ -164,6 +175,8 @@ pub struct Udp {
 
 /// Bytes of [`Udp`].
 pub const UDP_BYTES: usize = 8;
+/// Where its checksum is.
+pub const UDP_CHECKSUM: usize = core::mem::offset_of!(Udp, checksum);
 
 /// RFC 792, RFC 4443.
 #[repr(C)]

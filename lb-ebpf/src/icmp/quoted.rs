@@ -13,7 +13,7 @@ use crate::{
     packet::Window,
     parse::{Addresses, L3},
     rewrite::Ends,
-    wire::{ICMP_BYTES, Ports, Tcp, Udp},
+    wire::{Front, ICMP_BYTES, Ports, TCP_CHECKSUM, UDP_CHECKSUM},
 };
 
 /// A TCP or UDP packet as it is quoted, by whoever got it from where the error goes to.
@@ -32,6 +32,12 @@ fn offset<F: Family>(control: &ControlPacket<F>) -> usize {
     L3 + control.header_length as usize + ICMP_BYTES
 }
 
+/// Whether the error goes as far as this place in the frame: what comes behind it, fills the frame up.
+#[inline(always)]
+fn holds<F: Family>(control: &ControlPacket<F>, end: usize) -> bool {
+    end <= L3 + control.total_length as usize
+}
+
 impl<F: Control> Quoted<F> {
     /// The packet that an error quotes, if it tells whose it is.
     #[inline(always)]
@@ -40,7 +46,8 @@ impl<F: Control> Quoted<F> {
             return exit(Reason::NotTcpUdp);
         };
         let has_ports = quoted.protocol == protocol::TCP || quoted.protocol == protocol::UDP;
-        if quoted.source != control.destination || !has_ports {
+        let is_quoted = holds(control, offset(control) + F::HEADER + size_of::<Ports>());
+        if quoted.source != control.destination || !has_ports || !is_quoted {
             return exit(Reason::NotTcpUdp);
         }
         Ok(quoted)
@@ -105,7 +112,7 @@ pub fn translate<F: Control>(
         (*there).source = inside.source_port;
         (*there).destination = inside.destination_port;
     }
-    let checksum = correct_checksum(window, quoted.protocol, offset + F::HEADER, addresses + ports);
+    let checksum = correct_checksum(window, control, quoted.protocol, offset + F::HEADER, addresses + ports);
     let in_header = F::readdress_quoted(window, offset, inside.source, inside.destination, addresses)?;
     let outside = F::change(control.source, source) + F::change(control.destination, destination);
     let all = ports + checksum + in_header + if F::HAS_PSEUDO_HEADER { outside } else { 0 };
@@ -123,20 +130,38 @@ pub fn translate<F: Control>(
 
 /// Corrects the checksum of the quoted TCP or UDP header where the quotation goes that far; what that adds to the sum of the bytes.
 #[inline(always)]
-fn correct_checksum(window: &Window, protocol: u8, offset: usize, change: u32) -> u32 {
-    let checksum = if protocol == protocol::TCP {
-        // SAFETY: checked to lie in the frame; only this run has the frame.
-        window.at::<Tcp>(offset).map(|tcp| unsafe { &mut (*tcp).checksum })
-    } else {
-        // SAFETY: checked to lie in the frame; only this run has the frame.
-        window.at::<Udp>(offset).map(|udp| unsafe { &mut (*udp).checksum })
-    };
-    let Some(checksum) = checksum else { return 0 };
-    let old = *checksum;
-    if protocol == protocol::UDP && old == 0 {
+fn correct_checksum<F: Family>(
+    window: &Window,
+    control: &ControlPacket<F>,
+    protocol: u8,
+    offset: usize,
+    change: u32,
+) -> u32 {
+    let is_tcp = protocol == protocol::TCP;
+    let at = if is_tcp { TCP_CHECKSUM } else { UDP_CHECKSUM };
+    if !holds(control, offset + at + size_of::<u16>()) {
         return 0;
     }
-    let new = update(old, change);
+    // All up to it is checked, and each in a way of its own: the compiler would otherwise check one place and use another.
+    let checksum: Option<*mut u16> = if is_tcp {
+        let header = window.at::<Front<{ TCP_CHECKSUM + 2 }>>(offset);
+        header.map(|header| header.cast::<u8>().wrapping_add(TCP_CHECKSUM).cast())
+    } else {
+        let header = window.at::<Front<{ UDP_CHECKSUM + 2 }>>(offset);
+        header.map(|header| header.cast::<u8>().wrapping_add(UDP_CHECKSUM).cast())
+    };
+    let Some(checksum) = checksum else { return 0 };
+    // SAFETY: checked to lie in the frame; only this run has the frame.
+    let checksum = unsafe { &mut *checksum };
+    let old = *checksum;
+    if !is_tcp && old == 0 {
+        return 0;
+    }
+    let new = match update(old, change) {
+        // That would say that there is none (RFC 768).
+        0 if !is_tcp => 0xffff,
+        new => new,
+    };
     *checksum = new;
     change16(old, new)
 }

@@ -77,6 +77,9 @@ impl Control for V6 {
         let ip = window.at::<Ipv6>(offset)?;
         // SAFETY: checked to lie in the frame.
         let ip = unsafe { &*ip };
+        if ip.version() != 6 {
+            return None;
+        }
         let (from, to, protocol) = (ip.source, ip.destination, ip.next_header);
         Quoted::with_ports_at(window, offset + wire::IPV6_BYTES, from, to, protocol)
     }

@@ -149,13 +149,21 @@ fn follow(window: &Window, destination: [u64; 2], next: u8) -> Step<Upper> {
         length: wire::IPV6_BYTES as u8,
         first_fragment: 0,
     };
-    // Once more, to see what the last one leads to.
-    for _ in 0..=EXTENSIONS {
+    for _ in 0..EXTENSIONS {
         if found.end == end::NONE {
             found = forgotten(word, step(window, found));
         }
     }
-    match found.end {
+    let end = match (found.end, found.next) {
+        (end::NONE, protocol::TCP | protocol::UDP) => end::UPPER,
+        (
+            end::NONE,
+            next_header::HOP_BY_HOP | next_header::ROUTING | next_header::FRAGMENT | next_header::DESTINATION,
+        ) => end::TOO_FAR,
+        (end::NONE, _) => end::OTHER,
+        (end, _) => end,
+    };
+    match end {
         end::UPPER => Ok(Upper {
             protocol: found.next,
             header_length: found.length,

@@ -122,7 +122,7 @@ pub fn sent(frame: &Frame, packet: Packet, hop: &ResolvedHop, backend: u32) -> F
     let tags = match hop.tags {
         Tags::KEPT => frame.tags.to_vec(),
         tags => {
-            let bytes = tags.0.to_ne_bytes();
+            let bytes = tags.bytes();
             let count = [tags.outer(), tags.inner()].iter().filter(|tag| **tag != 0).count();
             bytes[..4 * count].to_vec()
         }
@@ -235,14 +235,7 @@ pub fn readdress(packet: &mut [u8], from: IpAddr, to: IpAddr) {
 }
 
 /// A packet behind an outer header (RFC 2003, RFC 2473), for `gue` with UDP between.
-pub fn in_outer(
-    frame: &Frame,
-    ends: &Ends,
-    packet: Packet,
-    service: &Service,
-    backend: &Backend,
-    hash: u32,
-) -> Packet {
+pub fn in_outer(frame: &Frame, ends: &Ends, packet: Packet, service: &Service, backend: &Backend, hash: u32) -> Packet {
     let total = frame.total_length();
     let is_gue = service.mode == Mode::Gue;
     let inner = if frame.is_ipv6() { 41 } else { 4 };

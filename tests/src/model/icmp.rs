@@ -31,7 +31,11 @@ impl Balancer {
         let is_ipv6 = frame.is_ipv6();
         let (from, to) = ends(frame);
         let is_for_many = frame.destination_mac[0] & 1 != 0;
-        let header = if is_ipv6 { 40 } else { usize::from(frame.packet[0] & 0xf) * 4 };
+        let header = if is_ipv6 {
+            40
+        } else {
+            usize::from(frame.packet[0] & 0xf) * 4
+        };
         let total = frame.total_length();
         let quoted = QUOTED.into_iter().find(|bytes| *bytes <= total && header + 8 <= *bytes);
         let Some(quoted) = quoted.filter(|_| !is_for_many && may_be_told(from) && self.has_address(to)) else {
@@ -156,7 +160,12 @@ impl Balancer {
                     Mode::Fullnat => self.flows.of_clients[&(flow.from, number)],
                     _ => flow.from,
                 };
-                quoted.translated(frame, control, (control.from, backend.address.ip()), (backend.address, peer))
+                quoted.translated(
+                    frame,
+                    control,
+                    (control.from, backend.address.ip()),
+                    (backend.address, peer),
+                )
             }
             Mode::L2 => forward::forwarded(frame, &control.ends()),
             Mode::Ipip | Mode::Gue => {
@@ -283,7 +292,12 @@ impl Quoted {
         let is_ipv6 = control.is_ipv6;
         let (header, first, protocol) = if is_ipv6 { (40, 8, 6) } else { (20, 12, 9) };
         let length = if is_ipv6 { 16 } else { 4 };
-        if !is_ipv6 && (*message.first()? != 0x45 || u16_at(message, 6)? & 0x1fff != 0) {
+        let is_header = match is_ipv6 {
+            true => message.first()? >> 4 == 6,
+            // With options the ports are elsewhere; in a later fragment there are none.
+            false => *message.first()? == 0x45 && u16_at(message, 6)? & 0x1fff == 0,
+        };
+        if !is_header {
             return None;
         }
         let address = |at| address_at(message, at, is_ipv6);

@@ -33,10 +33,20 @@ use frame::{Ends, Frame};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Sent to a backend, or back from it to a client.
-    Sent { backend: u32, frame: Wanted },
+    Sent {
+        backend: u32,
+        frame: Wanted,
+    },
     /// Its sender gets an answer; or it is dropped for the other reason, if enough answers were sent lately.
-    Answered { reason: Reason, else_: Reason, frame: Wanted },
-    Passed { reason: Reason, frame: Wanted },
+    Answered {
+        reason: Reason,
+        else_: Reason,
+        frame: Wanted,
+    },
+    Passed {
+        reason: Reason,
+        frame: Wanted,
+    },
     Dropped(Reason),
 }
 

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod decap;
+mod differential;
 mod failover;
 mod families;
 mod flow_table;
@@ -15,3 +16,4 @@ mod reasons;
 mod replay;
 mod roles;
 mod shares;
+mod vlan;

@@ -22,11 +22,14 @@ const MANY_PACKETS: &str =
     "too many packets for an emulated machine, and the kernel treats each as it treats those of other tests";
 const SAME_PATH: &str =
     "seconds for every kernel, and what becomes of its packets is in packet::modes, which runs here";
+const IN_VLANS: &str = "its test in VLANs does the same and more, and runs here";
 const OF_IPV6: &str =
     "seconds for every kernel, and what becomes of IPv6 packets in each mode is in packet::families, which runs here";
 const OF_PACKETS: &str = "what packets of this kind become is in packet::modes and packet::reasons, which run here";
 const OF_ICMP: &str = "what the kernel does for ICMP is in other tests of packet::icmp, which run here";
 const OF_FULLNAT: &str = "what packets of `fullnat` become is in packet::modes and packet::flow_table, which run here";
+const OF_TAGS: &str =
+    "what the kernel does for tags is in other tests of packet::vlan, and in net_modes, which run here";
 const OF_TESTS: &str = "about a tool of the tests, which is the same on every kernel";
 const BOOKKEEPING: &str =
     "about what the daemon makes of the maps, which is the same on every kernel; another test here does the same calls";
@@ -38,15 +41,17 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_failover", "", SLOW),
     left_out("net_icmp", "", OF_ICMP),
     left_out("net_modes", "fullnat_over_ipv6", OF_IPV6),
+    left_out("net_modes", "fullnat_with_one_arm", IN_VLANS),
     left_out("net_modes", "fullnat_with_two_arms", SAME_PATH),
     left_out("net_modes", "gue", SAME_PATH),
-    left_out("net_modes", "ipip_over_ipv6", OF_IPV6),
+    left_out("net_modes", "ipip", IN_VLANS),
     left_out("net_modes", "ipv4_in_gue_in_ipv6", OF_IPV6),
     left_out("net_modes", "ipv4_in_ipv6", OF_IPV6),
     left_out("net_modes", "ipv6_in_ipv4", OF_IPV6),
     left_out("net_modes", "l2", SAME_PATH),
     left_out("net_modes", "nat", SAME_PATH),
     left_out("net_modes", "udp_", OF_PACKETS),
+    left_out("net_modes", "vlans_nat", SAME_PATH),
     left_out("net_modes", "what_is_for_the_balancer_itself", OF_PACKETS),
     left_out("net_refused", "", SLOW),
     left_out("net_routes", "", SLOW),
@@ -57,6 +62,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("packet", "adopt::pins::another_version", OF_FILES),
     left_out("packet", "adopt::pins::removal_leaves_nothing", OF_FILES),
     left_out("packet", "adopt::pins::a_start_that_was_cut_short", SLOW),
+    left_out("packet", "differential::the_program", MANY_PACKETS),
     left_out("packet", "failover::", SLOW),
     left_out("packet", "flow_table::collected::each_state_has_its_time", BOOKKEEPING),
     left_out("packet", "flow_table::collected::ports_come_back", MANY_PACKETS),
@@ -100,6 +106,12 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("packet", "replay::sequence", OF_FILES),
     left_out("packet", "roles::", BOOKKEEPING),
     left_out("packet", "shares::", MANY_PACKETS),
+    left_out("packet", "vlan::answers", OF_TAGS),
+    left_out("packet", "vlan::errors", OF_TAGS),
+    left_out("packet", "vlan::packets", MANY_PACKETS),
+    left_out("packet", "vlan::senders", OF_TAGS),
+    left_out("packet", "vlan::what_is", MANY_PACKETS),
+    left_out("packet", "vlan::what_the", OF_TAGS),
 ];
 
 const fn left_out(binary: &'static str, tests: &'static str, why: &'static str) -> LeftOut {

@@ -28,11 +28,11 @@ impl Generator {
     /// One more.
     pub fn packet(&mut self) -> Vec<u8> {
         let mut packet = match self.random.below(16) {
-            0..=7 => self.to_service().bytes(),
-            8 | 9 => self.to_client().bytes(),
+            0..=7 => self.for_service().bytes(),
+            8 | 9 => self.for_client().bytes(),
             10 => self.echo().bytes(),
             11 | 12 => self.error().bytes(),
-            13 => self.to_stranger().bytes(),
+            13 => self.for_stranger().bytes(),
             14 => self.fragment(),
             _ => self.garbage(),
         };
@@ -121,7 +121,10 @@ impl Generator {
                 6 => {
                     let more = u8::from(self.one_in(2));
                     let offset = if self.one_in(3) { 0x10 } else { 0 };
-                    frame.extension(ip_number::IPV6_FRAGMENTATION_HEADER, &[0, 0, 0, offset | more, 1, 2, 3, 4])
+                    frame.extension(
+                        ip_number::IPV6_FRAGMENTATION_HEADER,
+                        &[0, 0, 0, offset | more, 1, 2, 3, 4],
+                    )
                 }
                 _ => frame.extension(ip_number::IPV6_FRAGMENTATION_HEADER, &[0, 9, 0, 6, 1, 2, 3, 4]),
             };
@@ -129,7 +132,7 @@ impl Generator {
         frame
     }
 
-    fn to_service(&mut self) -> Frame {
+    fn for_service(&mut self) -> Frame {
         let family = self.family();
         let (door, from) = (self.door(), self.client(family));
         let from = if self.one_in(60) {
@@ -141,7 +144,7 @@ impl Generator {
     }
 
     /// From a backend of a mode that translates, to whom it would answer.
-    fn to_client(&mut self) -> Frame {
+    fn for_client(&mut self) -> Frame {
         let family = self.family();
         let (backend, to) = self.backend_and_peer(family);
         self.between(backend, to).macs(BACKEND_MAC, BALANCER_MAC)
@@ -159,7 +162,7 @@ impl Generator {
         (backend, to)
     }
 
-    fn to_stranger(&mut self) -> Frame {
+    fn for_stranger(&mut self) -> Frame {
         let family = self.family();
         let to = match (self.random.below(3), family) {
             (0, _) => SocketAddr::new(family.service().ip(), 9),
@@ -226,7 +229,12 @@ impl Generator {
 
     /// One of several parts of a packet, of IPv4.
     fn fragment(&mut self) -> Vec<u8> {
-        let mut frame = if self.one_in(4) { self.to_stranger() } else { self.to_service() }.bytes();
+        let mut frame = if self.one_in(4) {
+            self.for_stranger()
+        } else {
+            self.for_service()
+        }
+        .bytes();
         if frame[12..14] == [0x08, 0x00] {
             let word = *self.random.pick(&[0x2000u16, 0x2001, 0x0001, 0x1fff, 0x4000, 0x8000]);
             frame[20..22].copy_from_slice(&word.to_be_bytes());
@@ -238,7 +246,10 @@ impl Generator {
     fn garbage(&mut self) -> Vec<u8> {
         let mut frame = vec![0; 14 + self.random.below(120)];
         self.random.fill(&mut frame);
-        frame[12..14].copy_from_slice(self.random.pick(&[&[0x08, 0x00], &[0x86, 0xdd], &[0x08, 0x06], &[0x81, 0x00]]));
+        let ethertype = self
+            .random
+            .pick(&[[0x08, 0x00], [0x86, 0xdd], [0x08, 0x06], [0x81, 0x00]]);
+        frame[12..14].copy_from_slice(ethertype);
         if let Some(first) = frame.get_mut(14) {
             *first = *self.random.pick(&[0x45, 0x46, 0x4f, 0x60, 0x65, 0x44]);
         }

@@ -201,7 +201,11 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kinds: Vec<String> = self.0.iter().map(|(kind, packets)| format!("{kind} {packets}")).collect();
+        let kinds: Vec<String> = self
+            .0
+            .iter()
+            .map(|(kind, packets)| format!("{kind} {packets}"))
+            .collect();
         f.write_str(&kinds.join(", "))
     }
 }
