@@ -92,6 +92,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("packet", "reasons::each_packet_of_fullnat", OF_FULLNAT),
     left_out("packet", "replay::captures", OF_FILES),
     left_out("packet", "replay::modes::answers_in_each_mode", OF_PACKETS),
+    left_out("packet", "replay::cells", OF_FILES),
     left_out("packet", "replay::host", OF_FILES),
     left_out("packet", "replay::modes::each_kind_in_each_mode", OF_PACKETS),
     left_out("packet", "replay::modes::the_contract_as_it_stands", OF_FILES),

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 mod captures;
+mod cells;
 mod host;
 mod modes;
 mod options;

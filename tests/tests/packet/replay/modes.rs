@@ -214,7 +214,7 @@ fn sender(packet: &[u8]) -> std::net::SocketAddrV4 {
 }
 
 /// Numbers of the packets in which tshark finds a bad checksum, inside a tunnel or out.
-fn complaints(capture: &Path) -> Vec<String> {
+pub fn complaints(capture: &Path) -> Vec<String> {
     let bad = |layers: &[&str]| {
         let each = layers.iter().map(|layer| format!("{layer}.checksum.status == \"Bad\""));
         each.collect::<Vec<_>>().join(" || ")
