@@ -17,7 +17,7 @@ use crate::{
     count,
     exit::{Send, Step, exit},
     family::Family,
-    flow_table,
+    flow_table, icmp,
     maps::{BACKENDS, SERVICES, SOURCE_ADDRS, SOURCES},
     parse::{self, Addresses, Packet},
     ports,
@@ -170,6 +170,10 @@ fn deliver<F: Balanced>(
         rewrite::translate(window, packet, ends, false)?;
         return exit(Reason::KernelRoutes);
     };
+    if packet.total_length > out.largest {
+        icmp::note_largest(out.largest);
+        return exit(Reason::TooBig);
+    }
     rewrite::translate(window, packet, ends, true)?;
     rewrite::ethernet(window, &out.macs)?;
     vlan::leave(ctx, frame.tagged, out.tags)?;
@@ -181,6 +185,8 @@ fn deliver<F: Balanced>(
 pub struct Out {
     pub macs: [u32; 3],
     pub tags: Tags,
+    /// Largest packet that the link takes, from the IP header on, in bytes.
+    pub largest: u32,
     pub way: Send,
 }
 
@@ -196,6 +202,7 @@ pub fn way<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>, hop
     Some(Out {
         macs: hop.ethernet,
         tags: hop.tags,
+        largest: hop.largest,
         way,
     })
 }
@@ -238,6 +245,12 @@ fn ask_kernel<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>) 
         ],
         egress: query.ifindex,
         tags: Tags::NONE,
+        // SAFETY: a number, whichever of the two it is.
+        largest: match unsafe { query.__bindgen_anon_1.mtu_result } {
+            // Before Linux 5.12 the kernel does not say.
+            0 => u32::MAX,
+            largest => largest as u32,
+        },
     })
 }
 

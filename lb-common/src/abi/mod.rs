@@ -278,7 +278,7 @@ pub struct Back {
     pub service: u32,
 }
 
-/// Where packets to clients go, the way back of the NAT modes. 24 bytes.
+/// Where packets to clients go, the way back of the NAT modes. 28 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Hop {
@@ -288,6 +288,8 @@ pub struct Hop {
     pub egress: u32,
     /// Tags of frames to it.
     pub tags: Tags,
+    /// Largest packet that the link takes, from the IP header on, in bytes.
+    pub largest: u32,
 }
 
 /// What [`Hop::egress`] says besides an interface.
@@ -366,7 +368,7 @@ assert_layout! {
     BackKey: 8, 4;
     BackKey6: 24, 8;
     Back: 8, 4;
-    Hop: 24, 4;
+    Hop: 28, 4;
     Handed: 28, 4;
     Meta: 64, 8;
     Trace: 32, 8;

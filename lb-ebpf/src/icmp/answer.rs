@@ -1,5 +1,5 @@
 //! Errors that we send: to the sender of a packet that does not fit, or that came too far (RFC 792, RFC 1191; RFC 4443, sections 3.2 and
-//! 3.3). They come from the service's address, by the way that the packet came in.
+//! 3.3). They come from the address that it was for, by the way that it came in.
 //!
 //! An error quotes the beginning of its packet: a number of bytes out of a few, since what is summed has to have a length that the
 //! verifier knows.
@@ -19,7 +19,6 @@ use crate::{
     exit::{Send, Step, exit},
     packet::{self, Window},
     parse::L3,
-    service,
     wire::{self, Ethernet, Front, Icmp},
 };
 
@@ -69,7 +68,7 @@ fn send<F: Control>(ctx: &XdpContext, window: &Window, handed: &mut Handed, erro
         return exit(error.refused);
     };
     // Nobody is told of what was sent to many (RFC 1122, section 3.2.2), nor who cannot be.
-    if is_for_many(window) || !F::may_be_told(ends.source) || !service::has_address::<F>(ends.destination) {
+    if is_for_many(window) || !F::may_be_told(ends.source) {
         return exit(error.refused);
     }
     // The whole IP header, and what tells flows apart behind it.

@@ -49,10 +49,10 @@ const TTL_EXPIRED: u32 = Reason::TtlExpired as u32;
 
 /// Notes how large a packet could have been.
 #[inline(always)]
-pub fn note_largest(largest: u16) {
+pub fn note_largest(largest: u32) {
     if let Some(handed) = HANDED.get_ptr_mut(0) {
         // SAFETY: this CPU's; nobody else writes to it.
-        unsafe { (*handed).largest = largest as u32 };
+        unsafe { (*handed).largest = largest };
     }
 }
 

@@ -85,7 +85,7 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
         return exit(Reason::Internal);
     };
     if packet.total_length > backend.largest as u32 {
-        icmp::note_largest(backend.largest);
+        icmp::note_largest(backend.largest as u32);
         return exit(Reason::TooBig);
     }
     match mode {

@@ -39,7 +39,7 @@ impl Balancer {
     pub(super) fn forward(&mut self, frame: &Frame, ends: &Ends, number: usize) -> Step<Fate> {
         let flags = match frame.whole(ends) {
             Ok(flags) => flags,
-            Err(End(Reason::TtlExpired)) => return Ok(self.say(frame, Said::TooFar)),
+            Err(End(Reason::TtlExpired)) => return Ok(Self::say(frame, Said::TooFar)),
             Err(end) => return Err(end),
         };
         let service = &self.services[number];
@@ -59,7 +59,7 @@ impl Balancer {
         };
         let largest = largest(service, &backend, &hop);
         if frame.total_length() > largest {
-            return Ok(self.say(frame, Said::TooBig(largest)));
+            return Ok(Self::say(frame, Said::TooBig(largest)));
         }
         let packet = match mode {
             Mode::L2 | Mode::Ipip | Mode::Gue => {
@@ -81,8 +81,12 @@ impl Balancer {
         };
         match frame.whole(ends) {
             Ok(_) => {}
-            Err(End(Reason::TtlExpired)) => return Ok(self.say(frame, Said::TooFar)),
+            Err(End(Reason::TtlExpired)) => return Ok(Self::say(frame, Said::TooFar)),
             Err(end) => return Err(end),
+        }
+        let largest = usize::from(self.clients.mtu);
+        if frame.total_length() > largest {
+            return Ok(Self::say(frame, Said::TooBig(largest)));
         }
         let vip = self.services[number].vip;
         let vip = SocketAddr::new(vip.address, vip.port);

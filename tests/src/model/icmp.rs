@@ -23,7 +23,7 @@ pub enum Said {
 
 impl Balancer {
     /// Tells a packet's sender what became of it, if it can be told.
-    pub(super) fn say(&self, frame: &Frame, said: Said) -> Fate {
+    pub(super) fn say(frame: &Frame, said: Said) -> Fate {
         let (reason, else_) = match said {
             Said::TooFar => (Reason::TtlExpiredAnswered, Reason::TtlExpired),
             Said::TooBig(_) => (Reason::TooBigAnswered, Reason::TooBig),
@@ -38,7 +38,7 @@ impl Balancer {
         };
         let total = frame.total_length();
         let quoted = QUOTED.into_iter().find(|bytes| *bytes <= total && header + 8 <= *bytes);
-        let Some(quoted) = quoted.filter(|_| !is_for_many && may_be_told(from) && self.has_address(to)) else {
+        let Some(quoted) = quoted.filter(|_| !is_for_many && may_be_told(from)) else {
             return Fate::Dropped(else_);
         };
         let mut message = match (said, is_ipv6) {

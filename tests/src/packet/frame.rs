@@ -171,6 +171,19 @@ impl Frame {
         }
     }
 
+    /// Source and destination.
+    ///
+    /// # Panics
+    ///
+    /// If its protocol has none.
+    pub fn ports(&self) -> (u16, u16) {
+        match &self.transport {
+            Transport::Tcp(header) => (header.source_port, header.destination_port),
+            Transport::Udp { ports, .. } => *ports,
+            Transport::Other => panic!("it has no ports"),
+        }
+    }
+
     fn flags(mut self, set: impl FnOnce(&mut TcpHeader)) -> Self {
         if let Transport::Tcp(header) = &mut self.transport {
             set(header);

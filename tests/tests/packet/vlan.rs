@@ -158,9 +158,8 @@ fn answers_go_to_the_vlan_of_the_clients() {
                 clients_in(&mut world, of_hop);
                 let syn = world.sent("the first packet", &packets(family)[0].bytes());
                 let (_, syn) = untagged(&syn);
-                let peer = Frame::read(&syn).expect("what the backend gets").source();
-                let port = u16::from_be_bytes([syn[syn.len() - 24], syn[syn.len() - 23]]);
-                let to = SocketAddr::new(peer, port);
+                let syn = Frame::read(&syn).expect("what the backend gets");
+                let to = SocketAddr::new(syn.source(), syn.ports().0);
                 let answer = Frame::tcp(family.backend(1), to).data(b"answer").bytes();
                 let mut expected = None;
                 for came in COMES {

@@ -17,16 +17,19 @@ pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Ve
                 ethernet: ethernet(hop.destination_mac, hop.source_mac),
                 egress: hop.egress,
                 tags: hop.tags,
+                largest: hop.mtu.into(),
             },
             RouteHop::AskKernel => abi::Hop {
                 ethernet: [0; 3],
                 egress: hop_egress::ASK,
                 tags: Tags::NONE,
+                largest: u32::MAX,
             },
             RouteHop::Host => abi::Hop {
                 ethernet: [0; 3],
                 egress: hop_egress::HOST,
                 tags: Tags::NONE,
+                largest: u32::MAX,
             },
         };
         if image.routes.insert(*prefix, entry) != Some(entry) {

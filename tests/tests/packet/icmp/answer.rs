@@ -1,10 +1,13 @@
 //! What clients are told: that a packet does not fit, and what would; that it came too far.
 
+use std::net::SocketAddr;
+
 use lb_common::reason::Reason;
 use lb_tests::needs_bpf;
-use lb_tests::packet::places::{BALANCER_MAC, Family, MTU, ROUTER_MAC};
+use lb_tests::packet::places::{BALANCER_MAC, CLIENT_HOP, Family, MTU, ROUTER_MAC};
 use lb_tests::packet::{Frame, Icmp, assert_same, bad_checksum};
 use lb_userspace::core::model::Mode;
+use lb_userspace::core::observed::{ResolvedHop, RouteHop};
 
 use super::{each, world};
 
@@ -61,6 +64,38 @@ fn the_sender_of_what_does_not_fit_is_told_what_would() {
             assert_eq!(bad_checksum(&answer), None, "{what}");
             world.sent(&what, &of(fits).bytes());
         }
+    }
+}
+
+/// A backend on a link that takes more than the clients' does.
+#[test]
+fn backends_are_told_what_the_way_to_clients_takes() {
+    needs_bpf!();
+    for (mode, family, setup) in each().filter(|(mode, ..)| mode.translates()) {
+        // Set up.
+        let mut world = world(mode, family, &setup, MTU);
+        world.route_clients(Some(RouteHop::Via(ResolvedHop {
+            mtu: 1300,
+            ..CLIENT_HOP
+        })));
+        let (client, door, backend) = (family.client(0), family.service(), family.backend(1));
+        let there = world.sent("SYN", &Frame::tcp(client, door).syn().bytes());
+        let there = Frame::read(&there).expect("a whole packet");
+        let peer = SocketAddr::new(there.source(), there.ports().0);
+        // Make.
+        let headers = if family == Family::V6 { 60 } else { 40 };
+        let of = |bytes: usize| Frame::tcp(backend, peer).data(&vec![0x77; bytes - headers]);
+        let large = of(1301);
+        // Check.
+        let what = format!("{mode:?} {family:?}");
+        let answer = world.answered(&what, &large.bytes(), Reason::TooBigAnswered);
+        let wanted = Icmp {
+            source: peer.ip(),
+            destination: backend.ip(),
+            ..too_big(family, 1300, &large.packet())
+        };
+        assert_same(&what, &answer, &wanted.bytes());
+        world.sent(&what, &of(1300).bytes());
     }
 }
 

@@ -256,9 +256,9 @@ fn of_the_way_back() -> Vec<Row> {
     short[17] = 39;
     short.truncate(14 + 39);
     vec![
-        special(Reason::TtlExpired, "on the way back, nat", expired(CLIENT), nat),
+        special(Reason::TtlExpiredAnswered, "on the way back, nat", expired(CLIENT), nat),
         of_fullnat(
-            Reason::TtlExpired,
+            Reason::TtlExpiredAnswered,
             "on the way back, fullnat",
             expired(FIRST),
             with_flow,
