@@ -8,7 +8,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
-    abi::{Address, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, Tags, hop_egress, role},
+    abi::{Address, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, Service, Tags, hop_egress, role},
     reason::Reason,
 };
 
@@ -17,8 +17,9 @@ use crate::{
     count,
     exit::{Send, Step, exit},
     family::Family,
-    flow_table, icmp,
+    flow_table,
     maps::{BACKENDS, SERVICES, SOURCE_ADDRS, SOURCES},
+    mss,
     parse::{self, Addresses, Packet},
     ports,
     rewrite::{self, Ends},
@@ -72,7 +73,7 @@ pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
         source_port: vip.port,
         destination_port: client.port,
     };
-    deliver(ctx, frame, &packet, ends, client.backend, hop)
+    deliver(ctx, frame, &packet, ends, vip, client.backend, hop)
 }
 
 /// The client of a backend's packet, whose destination has this role.
@@ -162,18 +163,19 @@ fn deliver<F: Balanced>(
     frame: &Untagged,
     packet: &Packet<F>,
     ends: Ends<F>,
+    service: &Service,
     backend: u32,
     hop: Option<&'static Hop>,
 ) -> Step<Send> {
     let window = &frame.window;
+    if let Some(hop) = hop {
+        rewrite::fits(packet, hop.largest)?;
+    }
+    mss::clamp(window, packet, service)?;
     let Some(out) = way(ctx, packet, ends, hop) else {
         rewrite::translate(window, packet, ends, false)?;
         return exit(Reason::KernelRoutes);
     };
-    if packet.total_length > out.largest {
-        icmp::note_largest(out.largest);
-        return exit(Reason::TooBig);
-    }
     rewrite::translate(window, packet, ends, true)?;
     rewrite::ethernet(window, &out.macs)?;
     vlan::leave(ctx, frame.tagged, out.tags)?;
@@ -185,8 +187,6 @@ fn deliver<F: Balanced>(
 pub struct Out {
     pub macs: [u32; 3],
     pub tags: Tags,
-    /// Largest packet that the link takes, from the IP header on, in bytes.
-    pub largest: u32,
     pub way: Send,
 }
 
@@ -202,7 +202,6 @@ pub fn way<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>, hop
     Some(Out {
         macs: hop.ethernet,
         tags: hop.tags,
-        largest: hop.largest,
         way,
     })
 }
@@ -210,7 +209,7 @@ pub fn way<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>, hop
 /// Words of the kernel's `bpf_fib_lookup`.
 const QUERY_WORDS: usize = size_of::<FibLookup>() / size_of::<u64>();
 
-/// What the kernel's FIB and neighbours say.
+/// What the kernel's FIB and neighbours say; nothing of a packet that is too large for the link, which the kernel then says itself.
 #[inline(always)]
 fn ask_kernel<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>) -> Option<Hop> {
     let mut words = MaybeUninit::<[u64; QUERY_WORDS]>::uninit();
@@ -226,6 +225,7 @@ fn ask_kernel<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>) 
     query.sport = ends.source_port;
     query.dport = ends.destination_port;
     query.ifindex = packet.ingress;
+    query.__bindgen_anon_1.tot_len = packet.total_length as u16;
     let (source, destination) = (F::any(ends.source).0, F::any(ends.destination).0);
     // An IPv4 address is the first of four words.
     query.__bindgen_anon_3.ipv6_src = as_words(source);
@@ -245,12 +245,8 @@ fn ask_kernel<F: Balanced>(ctx: &XdpContext, packet: &Packet<F>, ends: Ends<F>) 
         ],
         egress: query.ifindex,
         tags: Tags::NONE,
-        // SAFETY: a number, whichever of the two it is.
-        largest: match unsafe { query.__bindgen_anon_1.mtu_result } {
-            // Before Linux 5.12 the kernel does not say.
-            0 => u32::MAX,
-            largest => largest as u32,
-        },
+        // The kernel has looked at that.
+        largest: u32::MAX,
     })
 }
 

@@ -7,7 +7,7 @@
 //! 1. [`parse`]: which packet is this, and is it whole
 //! 2. [`service`]: whose is it
 //! 3. [`select`]: flow hash, slot, backend; for `fullnat` the [`flow_table`] first
-//! 4. [`rewrite`]: by the backend's mode
+//! 4. [`rewrite`]: by the backend's mode; before that, what a SYN says of segments ([`mss`])
 //! 5. [`send`]: back out, or through another interface
 //!
 //! [`vlan`] stands before and behind all of them: it takes tags off, and puts those of the next hop on.
@@ -38,6 +38,7 @@ pub mod family;
 pub mod flow_table;
 pub mod icmp;
 pub mod maps;
+pub mod mss;
 pub mod packet;
 pub mod parse;
 pub mod ports;

@@ -14,6 +14,7 @@ use crate::{
     family::{Family, V4, V6},
     flow_table::Keyed,
     maps::{ROLES, SERVICES, VIPS},
+    mss,
     parse::{self, Addresses},
     rewrite::{self, Rewrite},
     select, send, trace,
@@ -55,6 +56,8 @@ fn balance<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpCon
     let target = select::select::<F, FLOW_TABLE, TRACED>(&packet, found)?;
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
+    rewrite::fits(&packet, target.backend.largest as u32)?;
+    mss::clamp(window, &packet, found.service)?;
     rewrite::to_backend::<F, FLOW_TABLE>(ctx, window, &packet, &target)?;
     if target.backend.flags & backend_flags::TAGGED != 0 {
         vlan::to_backend(ctx, frame.tagged, target.id)?;

@@ -161,6 +161,8 @@ pub mod service_flags {
     pub const IPV6: u32 = 1 << 1;
     /// Where the number of the service's [`super::Mode`] begins, for a daemon that adopts it.
     pub const MODE_SHIFT: u32 = 8;
+    /// Where the largest TCP segment begins that either side is told to send, in bytes; 0: what they say themselves.
+    pub const MSS_SHIFT: u32 = 16;
 }
 
 /// One entry of a service's table, one 64-bit word so that it changes in one store:

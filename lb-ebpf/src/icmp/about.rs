@@ -42,11 +42,9 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
     let target = target::<F, FLOW_TABLE, TRACED>(&packet, found)?;
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
+    rewrite::fits(&packet, target.backend.largest as u32)?;
     match Mode::from_u8(target.backend.mode) {
         Some(Mode::Nat | Mode::Fullnat) => {
-            if packet.total_length > target.backend.largest as u32 {
-                return exit(Reason::TooBig);
-            }
             let backend = F::of(&target.backend.address);
             let inside = Ends {
                 source: backend,

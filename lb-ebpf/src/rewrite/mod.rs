@@ -72,6 +72,16 @@ fn transport_sum<F: Header>(window: &Window, packet: &Packet<F>, addresses: u32)
     Ok(Some(!fold(pseudo) as u32))
 }
 
+/// Ends a packet that the link to its next hop does not take; of so many bytes, from the IP header on, it would take one.
+#[inline(always)]
+pub fn fits<F: Header>(packet: &Packet<F>, largest: u32) -> Step<()> {
+    if packet.total_length > largest {
+        icmp::note_largest(largest);
+        return exit(Reason::TooBig);
+    }
+    Ok(())
+}
+
 /// Towards a backend, by its mode.
 #[inline(always)]
 pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
@@ -84,10 +94,6 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
     let Some(mode) = Mode::from_u8(backend.mode) else {
         return exit(Reason::Internal);
     };
-    if packet.total_length > backend.largest as u32 {
-        icmp::note_largest(backend.largest as u32);
-        return exit(Reason::TooBig);
-    }
     match mode {
         Mode::Ipip => {
             F::decrement_hops(window)?;

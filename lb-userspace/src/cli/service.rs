@@ -68,6 +68,9 @@ pub struct FieldArgs {
     /// Mode gue: UDP port of the backends that tunnels go to [default: 6080]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     tunnel_port: Option<u16>,
+    /// TCP: no larger segments than this many bytes, whatever both ends say
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(536..=65475))]
+    mss_clamp: Option<u16>,
     /// What to do with packets when no backend is healthy
     #[arg(long, value_name = "WHAT", value_parser = ["drop", "use-all"])]
     when_all_down: Option<String>,
@@ -96,6 +99,7 @@ impl FieldArgs {
         set("check", self.check);
         set("table_size", self.table_size.map(Value::from));
         set("tunnel_port", self.tunnel_port.map(Value::from));
+        set("mss_clamp", self.mss_clamp.map(Value::from));
         set("when_all_down", self.when_all_down.map(Value::from));
         fields
     }

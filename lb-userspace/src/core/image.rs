@@ -33,6 +33,8 @@ pub struct Placed {
     pub base: u32,
     pub size: u32,
     pub mode: Mode,
+    /// TCP: largest segment that either side is told to send, in bytes.
+    pub mss_clamp: Option<u16>,
     /// Backend identifier of each slot.
     pub owners: Vec<u32>,
     /// What `owners` was built from; `None`: not known, after an adoption.

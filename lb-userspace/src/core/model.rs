@@ -105,6 +105,8 @@ pub struct Service {
     pub table_size: u32,
     /// `gue`: UDP port of the backends that tunnels go to.
     pub tunnel_port: u16,
+    /// TCP: largest segment that either side is told to send, in bytes; `None`: what they say themselves.
+    pub mss_clamp: Option<u16>,
     pub check: Check,
     pub when_all_down: WhenAllDown,
     /// In the order of the configuration.

@@ -265,6 +265,7 @@ impl Owner {
             mode: service.mode,
             table_size: service.table_size,
             tunnel_port: service.tunnel_port,
+            mss_clamp: service.mss_clamp,
             sources: self.sources(service.mode),
             backends,
         }

@@ -138,6 +138,7 @@ impl World {
                 mode: service.mode,
                 table_size: service.table_size,
                 tunnel_port: service.tunnel_port,
+                mss_clamp: service.mss_clamp,
                 sources: sources.clone(),
                 backends,
             };

@@ -61,9 +61,15 @@ impl Balancer {
         if frame.total_length() > largest {
             return Ok(Self::say(frame, Said::TooBig(largest)));
         }
+        let clamped = clamped(frame, ends, flags, service.mss_clamp);
+        let frame = &Frame {
+            packet: &clamped.bytes,
+            ..*frame
+        };
         let packet = match mode {
             Mode::L2 | Mode::Ipip | Mode::Gue => {
-                let packet = forwarded(frame, ends);
+                let mut packet = forwarded(frame, ends);
+                packet.sums.wrong.extend(&clamped.sums.wrong);
                 match mode {
                     Mode::L2 => packet,
                     _ => in_outer(frame, ends, packet, service, &backend, self.owner(ends, number)?.1),
@@ -79,17 +85,22 @@ impl Balancer {
         let Some((client, number, id)) = self.client(ends) else {
             return end(Reason::NoService);
         };
-        match frame.whole(ends) {
-            Ok(_) => {}
+        let flags = match frame.whole(ends) {
+            Ok(flags) => flags,
             Err(End(Reason::TtlExpired)) => return Ok(Self::say(frame, Said::TooFar)),
             Err(end) => return Err(end),
-        }
+        };
         let largest = usize::from(self.clients.mtu);
         if frame.total_length() > largest {
             return Ok(Self::say(frame, Said::TooBig(largest)));
         }
-        let vip = self.services[number].vip;
-        let vip = SocketAddr::new(vip.address, vip.port);
+        let service = &self.services[number];
+        let vip = SocketAddr::new(service.vip.address, service.vip.port);
+        let clamped = clamped(frame, ends, flags, service.mss_clamp);
+        let frame = &Frame {
+            packet: &clamped.bytes,
+            ..*frame
+        };
         let packet = translated(frame, ends, vip, client, true);
         Ok(sent(frame, packet, &self.clients, id))
     }
@@ -198,6 +209,42 @@ pub fn seal(packet: &mut [u8], ends: &Ends, came: &Checked) -> Sums {
         }
     }
     sums
+}
+
+/// Options of a SYN that are looked at for the largest segment.
+const OPTIONS: usize = 6;
+
+/// The packet, which if it is a SYN names no larger segments than this (RFC 9293, sections 3.1 and 3.7.1).
+fn clamped(frame: &Frame, ends: &Ends, flags: u8, most: Option<u16>) -> Packet {
+    let mut packet = Packet {
+        bytes: frame.packet.to_vec(),
+        sums: Sums::default(),
+    };
+    let Some(most) = most.filter(|_| ends.protocol == TCP && flags & SYN != 0) else {
+        return packet;
+    };
+    let came = checked(&packet.bytes, ends);
+    let end = ends.header + usize::from(packet.bytes[ends.header + 12] >> 4) * 4;
+    let mut at = ends.header + 20;
+    for _ in 0..OPTIONS {
+        let Some(option) = packet.bytes.get(at..end).filter(|option| option.len() >= 4) else {
+            return packet;
+        };
+        match *option {
+            [2, 4, high, low, ..] => {
+                if u16::from_be_bytes([high, low]) > most {
+                    put16(&mut packet.bytes, at + 2, most);
+                    packet.sums = seal(&mut packet.bytes, ends, &came);
+                }
+                return packet;
+            }
+            [0, ..] | [2..=255, 0 | 1, ..] => return packet,
+            [1, ..] => at += 1,
+            [_, length, ..] => at += usize::from(length),
+            [] | [_] => return packet,
+        }
+    }
+    packet
 }
 
 /// One hop less to go.

@@ -103,6 +103,8 @@ pub struct Service {
     pub vip: Vip,
     pub mode: Mode,
     pub tunnel_port: u16,
+    /// Largest segment that either side is told to send.
+    pub mss_clamp: Option<u16>,
     /// The backend that each slot names; 0: none.
     pub owners: Vec<u32>,
     pub backends: BTreeMap<u32, Backend>,

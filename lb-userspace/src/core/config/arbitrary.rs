@@ -90,7 +90,8 @@ fn drain() -> impl Strategy<Value = Drain> {
 prop_compose! {
     fn service()(
         (name, address, protocol, mode, when_all_down) in (of(text()), of(text()), of(text()), of(text()), of(text())),
-        (port, table_size, tunnel_port) in (of(word()), of(any::<i64>()), of(any::<i64>())),
+        (port, table_size) in (of(word()), of(any::<i64>())),
+        (tunnel_port, mss_clamp) in (of(any::<i64>()), of(any::<i64>())),
         affinity in of(affinity()),
         (check, drain) in (of(check()), of(drain())),
         backend in vec(backend(), 0..3),
@@ -103,6 +104,7 @@ prop_compose! {
             mode,
             table_size,
             tunnel_port,
+            mss_clamp,
             affinity,
             when_all_down,
             check,
@@ -119,12 +121,13 @@ prop_compose! {
         node in of(node()),
         api in of((of(text()), of(text())).prop_map(|(socket, group)| Api { socket, group })),
         metrics in of(of(text()).prop_map(|listen| Metrics { listen })),
-        (mode, table_size, tunnel_port) in (of(text()), of(any::<i64>()), of(any::<i64>())),
+        (mode, table_size) in (of(text()), of(any::<i64>())),
+        (tunnel_port, mss_clamp) in (of(any::<i64>()), of(any::<i64>())),
         when_all_down in of(text()),
         (check, drain) in (of(check()), of(drain())),
         service in vec(service(), 0..3),
     ) -> File {
-        let defaults = Some(Defaults { mode, table_size, tunnel_port, when_all_down, check, drain });
+        let defaults = Some(Defaults { mode, table_size, tunnel_port, mss_clamp, when_all_down, check, drain });
         File { version, node, api, metrics, defaults, service }
     }
 }

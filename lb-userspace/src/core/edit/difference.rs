@@ -190,6 +190,10 @@ fn service_fields(service: &Service) -> Fields {
         ("mode", mode_name(service.mode).to_owned()),
         ("table_size", service.table_size.to_string()),
         ("tunnel_port", service.tunnel_port.to_string()),
+        (
+            "mss_clamp",
+            service.mss_clamp.map_or("none".into(), |bytes| bytes.to_string()),
+        ),
         ("when_all_down", all_down.to_owned()),
     ];
     fields.extend(check_fields(&service.check));

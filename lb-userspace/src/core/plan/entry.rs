@@ -21,14 +21,15 @@ pub fn ethernet(destination: [u8; 6], source: [u8; 6]) -> [u32; 3] {
     ]
 }
 
-fn flags(vip: Vip, mode: Mode) -> u32 {
+fn flags(vip: Vip, mode: Mode, mss_clamp: Option<u16>) -> u32 {
     let table = if mode == Mode::Fullnat {
         service_flags::FLOW_TABLE
     } else {
         0
     };
     let family = if vip.address.is_ipv6() { service_flags::IPV6 } else { 0 };
-    table | family | (mode as u32) << service_flags::MODE_SHIFT
+    let mss = u32::from(mss_clamp.unwrap_or(0)) << service_flags::MSS_SHIFT;
+    table | family | (mode as u32) << service_flags::MODE_SHIFT | mss
 }
 
 /// A service that is in the maps, or will be.
@@ -36,7 +37,7 @@ pub fn service(vip: Vip, placed: &Placed) -> abi::Service {
     abi::Service {
         table_base: placed.base,
         table_size: placed.size,
-        flags: flags(vip, placed.mode),
+        flags: flags(vip, placed.mode, placed.mss_clamp),
         port: vip.port.to_be(),
         protocol: vip.protocol.number(),
         reserved: 0,

@@ -61,6 +61,11 @@ pub enum Op {
         id: u16,
         entry: abi::Service,
     },
+    /// The same service at its number, a setting changed; its counters go on.
+    ServiceChanged {
+        id: u16,
+        entry: abi::Service,
+    },
     /// Nothing names this backend any more: what it counted goes to its service.
     BackendCleared {
         id: u32,
@@ -108,6 +113,8 @@ pub struct Wanted {
     pub table_size: u32,
     /// `gue`: the port that tunnels go to.
     pub tunnel_port: u16,
+    /// TCP: largest segment that either side is told to send, in bytes.
+    pub mss_clamp: Option<u16>,
     /// The node's source addresses; empty: each egress interface's own.
     pub sources: Vec<IpAddr>,
     pub backends: Vec<WantedBackend>,
@@ -224,6 +231,7 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
         base,
         size: wanted.table_size,
         mode: wanted.mode,
+        mss_clamp: wanted.mss_clamp,
         owners: Vec::new(),
         members: None,
         backends: BTreeMap::new(),
@@ -252,6 +260,13 @@ fn update(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) {
     let Some(mut placed) = image.services.remove(&wanted.vip) else {
         return;
     };
+    if placed.mss_clamp != wanted.mss_clamp {
+        placed.mss_clamp = wanted.mss_clamp;
+        ops.push(Op::ServiceChanged {
+            id: placed.id,
+            entry: entry::service(wanted.vip, &placed),
+        });
+    }
     let before: BTreeSet<BackendKey> = placed.backends.keys().copied().collect();
     fill(image, wanted, &mut placed, ops);
     let after: BTreeSet<BackendKey> = wanted.backends.iter().map(|backend| backend.key).collect();

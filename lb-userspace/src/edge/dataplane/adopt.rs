@@ -175,6 +175,7 @@ fn placed(
         base: service.table_base,
         size: service.table_size,
         mode,
+        mss_clamp: Some((service.flags >> service_flags::MSS_SHIFT) as u16).filter(|bytes| *bytes > 0),
         owners,
         members: None,
         backends: BTreeMap::new(),

@@ -110,6 +110,7 @@ impl Tables {
             }
             Op::BackendCleared { id } => self.clear_backend(*id),
             Op::Service { id, entry } => self.put_service(*id, entry),
+            Op::ServiceChanged { id, entry } => self.store_service(*id, entry),
             Op::Slots { changes } => {
                 for (index, backend) in changes {
                     self.slots.store(*index as usize, &Slot::stable(*backend));
@@ -203,6 +204,10 @@ impl Tables {
 
     fn put_service(&mut self, id: u16, entry: &Service) -> Result<(), DataplaneError> {
         self.set_past(id, Past::default())?;
+        self.store_service(id, entry)
+    }
+
+    fn store_service(&mut self, id: u16, entry: &Service) -> Result<(), DataplaneError> {
         self.services
             .set(id as u32, entry, 0)
             .map_err(|error| DataplaneError::map(maps::SERVICES, error))

@@ -142,6 +142,7 @@ impl Pool {
             mode: Mode::Fullnat,
             table_size: size,
             tunnel_port: 6080,
+            mss_clamp: None,
             sources: Vec::new(),
             backends: self.0.iter().map(backend).collect(),
         }

@@ -71,10 +71,17 @@ impl Generator {
         } else {
             let tcp = Frame::tcp(from, to);
             match self.random.below(6) {
-                0 | 1 => tcp.syn().tcp_options(&[2, 4, 5, 0xb4]),
+                0 => tcp.syn().tcp_options(&[2, 4, 5, 0xb4]),
+                1 => {
+                    let options = self.tcp_options();
+                    tcp.syn().tcp_options(&options)
+                }
                 2 => tcp.fin(),
                 3 => tcp.rst(),
-                4 => tcp.syn_ack(),
+                4 => {
+                    let options = self.tcp_options();
+                    tcp.syn_ack().tcp_options(&options)
+                }
                 _ => tcp.ack(),
             }
         };
@@ -102,6 +109,30 @@ impl Generator {
             frame = self.with_extensions(frame);
         }
         frame
+    }
+
+    /// Some, in any order, and some that are none.
+    fn tcp_options(&mut self) -> Vec<u8> {
+        let kinds: [&[u8]; 8] = [
+            &[2, 4, 5, 0xb4],
+            &[2, 4, 0xff, 0xff],
+            &[2, 4, 2, 0],
+            &[1],
+            &[4, 2],
+            &[3, 3, 7],
+            &[8, 10, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[2, 3, 9],
+        ];
+        let mut options = Vec::new();
+        for _ in 0..self.random.below(9) {
+            options.extend_from_slice(*self.random.pick(&kinds));
+        }
+        if self.one_in(10) {
+            options.extend([254, self.random.bits() as u8, 0]);
+        }
+        options.truncate(40);
+        options.resize(options.len().next_multiple_of(4), 0);
+        options
     }
 
     fn with_extensions(&mut self, mut frame: Frame) -> Frame {

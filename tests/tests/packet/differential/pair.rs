@@ -30,6 +30,7 @@ pub struct Door {
     /// VLANs that they are in; `None`: those that a packet came from.
     tags: Option<&'static [Tag]>,
     mtu: u16,
+    mss_clamp: Option<u16>,
     has_hop: bool,
 }
 
@@ -40,11 +41,12 @@ const PLAIN: Door = Door {
     crossed: false,
     tags: Some(&[]),
     mtu: MTU,
+    mss_clamp: None,
     has_hop: true,
 };
 
 /// Services of each family, each over TCP and UDP.
-pub const DOORS: [Door; 11] = [
+pub const DOORS: [Door; 15] = [
     PLAIN,
     Door {
         port: 81,
@@ -115,6 +117,33 @@ pub const DOORS: [Door; 11] = [
         mtu: 1280,
         ..PLAIN
     },
+    Door {
+        port: 91,
+        mode: Mode::Nat,
+        backends: (120, 2),
+        mss_clamp: Some(1200),
+        ..PLAIN
+    },
+    Door {
+        port: 92,
+        backends: (130, 2),
+        mss_clamp: Some(536),
+        ..PLAIN
+    },
+    Door {
+        port: 93,
+        mode: Mode::Gue,
+        backends: (140, 2),
+        mss_clamp: Some(1201),
+        ..PLAIN
+    },
+    Door {
+        port: 94,
+        mode: Mode::L2,
+        backends: (150, 2),
+        mss_clamp: Some(1000),
+        ..PLAIN
+    },
 ];
 
 impl Door {
@@ -152,6 +181,7 @@ impl Door {
             mode: self.mode,
             table_size: TABLE_SIZE,
             tunnel_port: TUNNEL_PORT,
+            mss_clamp: self.mss_clamp,
             sources: vec![of.source()],
             backends: (first..first + count).map(backend).collect(),
         }
@@ -278,6 +308,7 @@ fn told(wanted: &Wanted, world: &World, backends: Family) -> Service {
         vip: wanted.vip,
         mode: wanted.mode,
         tunnel_port: wanted.tunnel_port,
+        mss_clamp: wanted.mss_clamp,
         owners: placed.owners.clone(),
         backends: wanted.backends.iter().map(backend).collect(),
     }

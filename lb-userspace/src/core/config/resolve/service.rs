@@ -40,6 +40,7 @@ pub struct Draft {
     pub mode: Option<Mode>,
     pub table_size: Option<u32>,
     tunnel_port: Option<u16>,
+    mss_clamp: Option<u16>,
     when_all_down: Option<WhenAllDown>,
     check: Check,
     pub backends: Vec<BackendDraft>,
@@ -62,6 +63,7 @@ impl Draft {
             mode: self.mode?,
             table_size: self.table_size?,
             tunnel_port: self.tunnel_port?,
+            mss_clamp: self.mss_clamp,
             check: self.check,
             when_all_down: self.when_all_down?,
             backends: self
@@ -78,6 +80,8 @@ struct Defaults<'a> {
     mode: Option<Mode>,
     table_size: Option<u32>,
     tunnel_port: Option<u16>,
+    /// None: segments are as large as both ends say.
+    mss_clamp: Option<u16>,
     when_all_down: Option<WhenAllDown>,
     check: Option<&'a file::Check>,
 }
@@ -96,6 +100,7 @@ fn defaults<'a>(defaults: Option<&'a file::Defaults>, findings: &mut Findings) -
             mode: Some(Mode::Fullnat),
             table_size: Some(DEFAULT_TABLE_SIZE),
             tunnel_port: Some(encap::GUE_PORT),
+            mss_clamp: None,
             when_all_down: Some(WhenAllDown::Drop),
             check: None,
         };
@@ -108,6 +113,7 @@ fn defaults<'a>(defaults: Option<&'a file::Defaults>, findings: &mut Findings) -
         mode: mode(defaults.mode.as_deref(), Some(Mode::Fullnat), &table, findings),
         table_size: table_size(defaults.table_size, Some(DEFAULT_TABLE_SIZE), &table, findings),
         tunnel_port: tunnel_port(defaults.tunnel_port, Some(encap::GUE_PORT), &table, findings),
+        mss_clamp: mss_clamp(defaults.mss_clamp, None, &table, findings),
         when_all_down: all_down(
             defaults.when_all_down.as_deref(),
             Some(WhenAllDown::Drop),
@@ -152,6 +158,10 @@ fn resolve_one(
             help,
         );
     }
+    if service.mss_clamp.is_some() && vip.is_some_and(|vip| vip.protocol != Protocol::Tcp) {
+        let help = "leave it out";
+        findings.warn(&table, "mss_clamp", "only TCP has segments", help);
+    }
     let check = service_check(service, vip, defaults, &table, findings);
     let mut backends = Vec::with_capacity(service.backend.len());
     for (index, backend) in service.backend.iter().enumerate() {
@@ -169,6 +179,7 @@ fn resolve_one(
         mode,
         table_size: table_size(service.table_size, defaults.table_size, &table, findings),
         tunnel_port: tunnel_port(service.tunnel_port, defaults.tunnel_port, &table, findings),
+        mss_clamp: mss_clamp(service.mss_clamp, defaults.mss_clamp, &table, findings),
         when_all_down: all_down(
             service.when_all_down.as_deref(),
             defaults.when_all_down,
@@ -270,6 +281,13 @@ fn tunnel_port(port: Option<i64>, default: Option<u16>, table: &Table, findings:
     let Some(port) = port else { return default };
     let port = words::integer("tunnel_port", port, 1..=u16::MAX.into());
     findings.take(table, "tunnel_port", port.map(|port| port as u16))
+}
+
+/// The smallest segment that every host takes is one of 536 bytes (RFC 9293, section 3.7.1), and 60 are the largest headers.
+fn mss_clamp(bytes: Option<i64>, default: Option<u16>, table: &Table, findings: &mut Findings) -> Option<u16> {
+    let Some(bytes) = bytes else { return default };
+    let bytes = words::integer("mss_clamp", bytes, 536..=u32::from(u16::MAX) - 60);
+    findings.take(table, "mss_clamp", bytes.map(|bytes| bytes as u16))
 }
 
 fn all_down(

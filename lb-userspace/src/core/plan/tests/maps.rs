@@ -107,6 +107,11 @@ impl Maps {
                 );
             }
             Op::Service { id, entry } => self.store_service(*id, entry),
+            Op::ServiceChanged { id, entry } => {
+                let before = self.services.insert(*id, *entry).expect("it is there");
+                let fixed = |entry: &abi::Service| (entry.address, entry.port, entry.protocol, entry.table_base);
+                assert_eq!(fixed(&before), fixed(entry), "service {id} became another one");
+            }
             Op::Vip { vip, service } => drop(self.vips.insert(*vip, *service)),
             Op::VipGone { vip } => assert!(self.vips.remove(vip).is_some()),
             Op::Address { address } => assert!(self.addresses.insert(*address)),
@@ -178,7 +183,10 @@ impl Maps {
 
     fn look_at_backend(&self, service: &abi::Service, number: u16, id: u32, backend: &abi::Backend) {
         assert_eq!(backend.service, number, "a slot names another service's backend");
-        assert_eq!(u32::from(backend.mode), service.flags >> service_flags::MODE_SHIFT);
+        assert_eq!(
+            u32::from(backend.mode),
+            service.flags >> service_flags::MODE_SHIFT & 0xff
+        );
         assert_eq!(backend.protocol, service.protocol);
         if backend.mode == Mode::Nat as u8 {
             let address = backend.address.ip(backend.flags & backend_flags::IPV6 != 0);

@@ -60,6 +60,7 @@ fn wanted_with(sources: Vec<IpAddr>) -> Wanted {
         mode: Mode::Fullnat,
         table_size: 7,
         tunnel_port: 6080,
+        mss_clamp: None,
         sources,
         backends: Vec::new(),
     }
@@ -121,6 +122,8 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             mode,
             table_size,
             tunnel_port,
+            // As good a number as any.
+            mss_clamp: Some(tunnel_port).filter(|port| port % 3 == 0),
             sources: sources.clone(),
             backends,
         })
