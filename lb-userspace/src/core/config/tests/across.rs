@@ -88,6 +88,22 @@ fn a_port_for_tunnels_is_of_mode_gue() {
 }
 
 #[test]
+fn segments_are_of_tcp_and_not_tiny() {
+    let with = |fields: &str| web_with("port = 80", &format!("port = 80\n{fields}"));
+    assert_eq!(accepted(&with("mss_clamp = 1360")).model.services[0].mss_clamp, Some(1360));
+    assert_eq!(accepted(&with("")).model.services[0].mss_clamp, None);
+    assert_eq!(
+        refused(&with("mss_clamp = 100")),
+        ["service web: mss_clamp 100 is too small; give 536 to 65475"]
+    );
+    let udp = with("protocol = \"udp\"\nmss_clamp = 1360\ncheck.type = \"none\"");
+    assert_eq!(
+        warnings(&udp),
+        ["service web: only TCP has segments; leave it out"]
+    );
+}
+
+#[test]
 fn a_udp_service_is_not_checked_by_tcp_in_silence() {
     let udp = web_with("port = 80", "port = 53\nprotocol = \"udp\"");
     assert_eq!(warnings(&udp).len(), 1);
