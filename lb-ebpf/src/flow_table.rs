@@ -282,7 +282,7 @@ fn again<F: Keyed, const TRACED: bool>(
     let state = next_state(packet, flow_state::EMBRYONIC);
     let number = old.index() / PORTS_PER_SOURCE;
     let first = owner.backend.source_first_or_tunnel_port as u32;
-    let index = if number >= first && number < first + owner.backend.source_count as u32 {
+    let index = if number >= first && number < first + owner.backend.source_count_or_spread as u32 {
         ports::hand_over(old.index(), &owner, state, clock())?;
         old.index()
     } else {

@@ -33,7 +33,7 @@ pub fn holder(index: u32) -> Option<Entry> {
 /// Takes a free port for a new flow and writes the flow into it. Gives its index.
 #[inline(always)]
 pub fn take<F: Keyed>(client: &Addresses<F>, key: FlowKey, owner: &Owner, state: u8, now: u16) -> Step<u32> {
-    let count = owner.backend.source_count as u32;
+    let count = owner.backend.source_count_or_spread as u32;
     let first = owner.backend.source_first_or_tunnel_port as u32;
     let mut turn = flow::source(owner.hash, count);
     for tries in 0..SOURCE_TRIES {

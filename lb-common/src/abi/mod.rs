@@ -239,8 +239,9 @@ pub struct Backend {
     pub service: u16,
     /// `fullnat`: number of the first source address it may use. `gue`: the port that tunnels go to, as in the packet.
     pub source_first_or_tunnel_port: u16,
-    /// `fullnat`: how many source addresses from there on.
-    pub source_count: u16,
+    /// `fullnat`: how many source addresses from there on. `ipip`: bits of the last two bytes of an outer header's source that are each
+    /// flow's own, as in the packet.
+    pub source_count_or_spread: u16,
     /// IP protocol number of its service.
     pub protocol: u8,
     pub reserved: u8,

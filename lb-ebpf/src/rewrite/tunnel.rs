@@ -80,6 +80,16 @@ unsafe fn ethernet(front: *mut u8, backend: &Backend, ethertype: u16) {
     }
 }
 
+/// The last two bytes of an outer source as far as they are the flow's own: with UDP its port is what flows differ in.
+#[inline(always)]
+fn spread<const UDP: bool>(backend: &Backend, hash: u32) -> u16 {
+    if UDP {
+        0
+    } else {
+        hash as u16 & backend.source_count_or_spread
+    }
+}
+
 /// It is never fragmented, so its identification may be 0 (RFC 6864). A UDP header in it has no checksum, as everything behind it
 /// has its own (RFC 768).
 #[inline(always)]
@@ -91,7 +101,9 @@ fn in_v4<F: Rewrite, const UDP: bool>(ctx: &XdpContext, packet: &Packet<F>, targ
     let total_length = ((packet.total_length + added as u32) as u16).to_be();
     let type_of_service = u16::from_ne_bytes([0, packet.traffic_class]);
     let version = u16::from_ne_bytes([encap::VERSION_IHL, 0]);
-    let sum = backend.outer_sum as u32 + total_length as u32 + type_of_service as u32;
+    // The last two bytes of an address are the high half of the word.
+    let own = spread::<UDP>(backend, target.hash);
+    let sum = backend.outer_sum as u32 + own as u32 + total_length as u32 + type_of_service as u32;
     // SAFETY: all of it lies in what was checked; only this run has the frame.
     unsafe {
         ethernet(front, backend, wire::ETHERTYPE_IPV4);
@@ -103,7 +115,7 @@ fn in_v4<F: Rewrite, const UDP: bool>(ctx: &XdpContext, packet: &Packet<F>, targ
             ttl: encap::OUTER_TTL,
             protocol: if UDP { encap::PROTOCOL_UDP } else { F::INNER_PROTOCOL },
             checksum: !fold(sum),
-            source: backend.source.as_v4(),
+            source: backend.source.as_v4() | (own as u32) << 16,
             destination: backend.address.as_v4(),
         };
         if UDP {
@@ -145,7 +157,7 @@ fn in_v6<F: Rewrite, const UDP: bool>(
         (*ip).next_header = if UDP { encap::PROTOCOL_UDP } else { F::INNER_PROTOCOL };
         (*ip).hop_limit = encap::OUTER_TTL;
         (*ip).source[0] = source[0];
-        (*ip).source[1] = source[1];
+        (*ip).source[1] = source[1] | (spread::<UDP>(backend, target.hash) as u64) << 48;
         (*ip).destination[0] = destination[0];
         (*ip).destination[1] = destination[1];
         if UDP {

@@ -69,7 +69,7 @@ impl PlacedBackend {
         let numbered = sources
             .get(entry.source_first_or_tunnel_port as usize)
             .copied()
-            .filter(|_| entry.source_count > 0);
+            .filter(|_| entry.mode == Mode::Fullnat as u8 && entry.source_count_or_spread > 0);
         (entry.egress != 0).then(|| ResolvedHop {
             egress: entry.egress,
             destination_mac: [to[0], to[1], to[2], to[3], mixed[0], mixed[1]],

@@ -3,7 +3,7 @@
 //! Nothing in it is a string that still has to be parsed, and no two parts of it contradict each other: what holds a
 //! [`Model`] need not check it again.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,10 +28,51 @@ pub struct Node {
     pub interfaces: Vec<Interface>,
     /// Source addresses of `ipip` and `fullnat`; none of a family: the egress interface's own.
     pub source: Vec<IpAddr>,
+    /// At most one of each family.
+    pub ipip_source: Vec<Spread>,
     /// Key of the flow hash; the same on every balancer of a cluster.
     pub hash_key: [u64; 2],
     pub limits: Limits,
     pub flow_timeouts: FlowTimeouts,
+}
+
+/// Addresses that outer headers of `ipip` come from, each flow's from one: so network cards and routers spread flows by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    pub address: IpAddr,
+    /// In bits.
+    pub length: u8,
+}
+
+impl Spread {
+    /// Bits of an address of its family.
+    pub fn address_bits(self) -> u8 {
+        if self.address.is_ipv6() { 128 } else { 32 }
+    }
+
+    /// Bits beyond the prefix; `None`: it is longer than an address.
+    pub fn host_bits(self) -> Option<u8> {
+        self.address_bits().checked_sub(self.length)
+    }
+
+    /// Its first address.
+    pub fn network(self) -> IpAddr {
+        let host = u32::from(self.host_bits().unwrap_or(0));
+        match self.address {
+            IpAddr::V4(address) => (address & !Ipv4Addr::from_bits(low_bits(host) as u32)).into(),
+            IpAddr::V6(address) => (address & !Ipv6Addr::from_bits(low_bits(host))).into(),
+        }
+    }
+
+    /// Bits of the last two bytes that are beyond the prefix: of a larger one the rest stays as it is.
+    pub fn mask(self) -> u16 {
+        low_bits(u32::from(self.host_bits().unwrap_or(0))) as u16
+    }
+}
+
+/// So many of the lowest bits.
+fn low_bits(count: u32) -> u128 {
+    u128::MAX.checked_shr(128 - count).unwrap_or(0)
 }
 
 /// An interface and how the program is attached to it.

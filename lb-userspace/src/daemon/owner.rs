@@ -267,6 +267,7 @@ impl Owner {
             tunnel_port: service.tunnel_port,
             mss_clamp: service.mss_clamp,
             sources: self.sources(service.mode),
+            spread: self.parts.model.node.ipip_source.clone(),
             backends,
         }
     }
@@ -323,7 +324,10 @@ impl Owner {
         }
         let is_ipv6 = backend.address.is_ipv6();
         let of_node = self.sources(service.mode);
-        let has_source = !hop.source.is_unspecified() || of_node.iter().any(|source| source.is_ipv6() == is_ipv6);
+        let spread = &self.parts.model.node.ipip_source;
+        let is_spread = service.mode == Mode::Ipip && spread.iter().any(|spread| spread.address.is_ipv6() == is_ipv6);
+        let of_node = of_node.iter().any(|source| source.is_ipv6() == is_ipv6);
+        let has_source = !hop.source.is_unspecified() || of_node || is_spread;
         if service.mode.needs_source() && !has_source {
             let family = if is_ipv6 { 6 } else { 4 };
             return Some(Err(format!(

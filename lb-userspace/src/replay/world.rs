@@ -140,6 +140,7 @@ impl World {
                 tunnel_port: service.tunnel_port,
                 mss_clamp: service.mss_clamp,
                 sources: sources.clone(),
+                spread: model.node.ipip_source.clone(),
                 backends,
             };
             let ops = plan::service(&mut loaded.image, &wanted, 0)?;

@@ -316,6 +316,10 @@ pub fn in_outer(frame: &Frame, ends: &Ends, packet: Packet, service: &Service, b
             }
         }
     }
+    let source = match service.mode {
+        Mode::Ipip => spread(backend, hash),
+        _ => backend.source,
+    };
     let class = frame.traffic_class();
     let length = total + behind.len();
     let mut outer = match backend.address.ip() {
@@ -323,7 +327,7 @@ pub fn in_outer(frame: &Frame, ends: &Ends, packet: Packet, service: &Service, b
             let mut header = vec![0x45, class, 0, 0, 0, 0, 0x40, 0, OUTER_TTL, protocol, 0, 0];
             put16(&mut header, 2, (length + 20) as u16);
             header.extend([0; 8]);
-            readdress(&mut header, backend.source, backend.address.ip());
+            readdress(&mut header, source, backend.address.ip());
             let checksum = !sum(&[&header]);
             put16(&mut header, 10, checksum);
             header
@@ -334,7 +338,7 @@ pub fn in_outer(frame: &Frame, ends: &Ends, packet: Packet, service: &Service, b
             header.extend((length as u16).to_be_bytes());
             header.extend([protocol, OUTER_TTL]);
             header.extend([0; 32]);
-            readdress(&mut header, backend.source, backend.address.ip());
+            readdress(&mut header, source, backend.address.ip());
             header
         }
     };
@@ -345,6 +349,16 @@ pub fn in_outer(frame: &Frame, ends: &Ends, packet: Packet, service: &Service, b
     Packet {
         bytes: [outer, packet.bytes].concat(),
         sums: all,
+    }
+}
+
+/// The address of a flow among those that outer headers come from.
+fn spread(backend: &Backend, hash: u32) -> IpAddr {
+    // The hash's bytes as they lie in memory, the mask's as they lie in the packet.
+    let own = u16::from_be_bytes((hash as u16).to_ne_bytes()) & backend.spread;
+    match backend.source {
+        IpAddr::V4(source) => (source | std::net::Ipv4Addr::from_bits(own.into())).into(),
+        IpAddr::V6(source) => (source | std::net::Ipv6Addr::from_bits(own.into())).into(),
     }
 }
 

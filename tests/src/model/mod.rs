@@ -117,6 +117,8 @@ pub struct Backend {
     pub hop: Option<ResolvedHop>,
     /// Source of outer headers to it, or of what `fullnat` sends it.
     pub source: IpAddr,
+    /// `ipip`: bits of the last two bytes of that which are the flow's own.
+    pub spread: u16,
 }
 
 impl Service {

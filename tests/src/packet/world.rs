@@ -73,6 +73,7 @@ pub fn service(vip: Vip, mode: Mode, backends: Vec<WantedBackend>) -> Wanted {
         mode,
         table_size: 1021,
         tunnel_port: TUNNEL_PORT,
+        spread: Vec::new(),
         mss_clamp: None,
         sources,
         backends,

@@ -5,8 +5,8 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::file::{
-    Affinity, Api, Backend, Check, Defaults, Drain, DurationText, Expect, File, FlowTimeouts, Limits, Metrics, Node,
-    OneOrMany, Service, Source, SourcePrefixes, Word,
+    Affinity, Api, Backend, Check, Defaults, Drain, DurationText, Expect, File, FlowTimeouts, IpipSource, Limits,
+    Metrics, Node, OneOrMany, Service, Source, SourcePrefixes, Word,
 };
 
 /// Text of any kind, quotes and control characters too.
@@ -49,6 +49,7 @@ prop_compose! {
         (name, hash_key) in (of(text()), of(text())),
         interfaces in vec(text(), 0..3),
         (ipv4, ipv6) in (of(one_or_many(text())), of(one_or_many(text()))),
+        spread in of((of(text()), of(text())).prop_map(|(ipv4, ipv6)| IpipSource { ipv4, ipv6 })),
         limits in of([of(any::<i64>()), of(any::<i64>()), of(any::<i64>()), of(any::<i64>()), of(any::<i64>())]),
         timeouts in of([of(duration()), of(duration()), of(duration()), of(duration())]),
     ) -> Node {
@@ -58,7 +59,7 @@ prop_compose! {
         let flow_timeouts = timeouts.map(|[tcp_embryonic, tcp_established, tcp_closed, udp]| FlowTimeouts {
             tcp_embryonic, tcp_established, tcp_closed, udp
         });
-        Node { name, interfaces, source, hash_key, limits, flow_timeouts }
+        Node { name, interfaces, source, ipip_source: spread, hash_key, limits, flow_timeouts }
     }
 }
 

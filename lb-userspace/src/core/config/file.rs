@@ -42,6 +42,7 @@ tables! {
         /// `eth0`, or `eth0=generic`.
         pub interfaces: Vec<String>,
         pub source: Option<Source>,
+        pub ipip_source: Option<IpipSource>,
         /// 32 hexadecimal digits.
         pub hash_key: Option<String>,
         pub limits: Option<Limits>,
@@ -52,6 +53,12 @@ tables! {
     pub struct Source {
         pub ipv4: Option<OneOrMany<String>>,
         pub ipv6: Option<OneOrMany<String>>,
+    }
+
+    /// `node.ipip_source`: prefixes that outer headers of `ipip` come from.
+    pub struct IpipSource {
+        pub ipv4: Option<String>,
+        pub ipv6: Option<String>,
     }
 
     /// `[node.limits]`: entries of the maps.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::core::model::{Interface, NextHop, XdpMode};
+use crate::core::model::{Interface, NextHop, Spread, XdpMode};
 
 /// What is wrong with a value, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,6 +146,37 @@ pub fn address_of(family: &str, text: &str) -> Result<IpAddr, Wrong> {
         format!("address {address} is not {family}"),
         format!("give it as {other}"),
     )
+}
+
+/// A prefix whose addresses flows are spread over.
+pub fn spread(family: &str, text: &str) -> Result<Spread, Wrong> {
+    let help = match family {
+        "ipv6" => "give one like 2001:db8:0:7::/64",
+        _ => "give one like 10.255.0.0/16",
+    };
+    let parsed = text.split_once('/');
+    let parsed = parsed.and_then(|(address, length)| Some((address.parse().ok()?, length.parse::<u8>().ok()?)));
+    let Some((address, length)) = parsed else {
+        return wrong(format!("{text:?} is no prefix"), help);
+    };
+    let address: IpAddr = address;
+    if address.is_ipv6() != (family == "ipv6") {
+        return wrong(format!("prefix {text} is not {family}"), help);
+    }
+    let spread = Spread { address, length };
+    match spread.host_bits() {
+        None => wrong(format!("prefix {text} is longer than an address"), help),
+        Some(0) => wrong(
+            format!("prefix {text} is one address, over which nothing can be spread"),
+            "set node.source to it, or give a shorter prefix",
+        ),
+        Some(bits) if bits > spread.address_bits() - 8 => wrong(format!("prefix {text} is not one network's"), help),
+        Some(_) if spread.network() != address => wrong(
+            format!("prefix {text} has bits beyond its length"),
+            format!("write {}/{length}", spread.network()),
+        ),
+        Some(_) => Ok(spread),
+    }
 }
 
 /// A duration within bounds.

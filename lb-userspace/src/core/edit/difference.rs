@@ -160,10 +160,21 @@ fn node_fields(node: &Node) -> Fields {
     } else {
         sources.join(" ")
     };
+    let spread: Vec<_> = node
+        .ipip_source
+        .iter()
+        .map(|spread| format!("{}/{}", spread.address, spread.length))
+        .collect();
+    let spread = if spread.is_empty() {
+        "none".to_owned()
+    } else {
+        spread.join(" ")
+    };
     let (limits, timeouts) = (node.limits, node.flow_timeouts);
     vec![
         ("name", node.name.clone().unwrap_or_else(|| "none".to_owned())),
         ("source", sources),
+        ("ipip_source", spread),
         (
             "hash_key",
             format!("{:016x}{:016x}", node.hash_key[0], node.hash_key[1]),

@@ -7,7 +7,7 @@ use lb_common::encap;
 
 use super::{Wanted, WantedBackend};
 use crate::core::image::Placed;
-use crate::core::model::{Mode, Vip};
+use crate::core::model::{Mode, Spread, Vip};
 use crate::core::observed::unspecified;
 
 /// Both MACs as in [`abi::Backend::ethernet`].
@@ -77,7 +77,10 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
             Mode::Gue => wanted.tunnel_port.to_be(),
             _ => sources.0,
         },
-        source_count: sources.1,
+        source_count_or_spread: match wanted.mode {
+            Mode::Ipip => spread(wanted, address).map_or(0, |spread| spread.mask().to_be()),
+            _ => sources.1,
+        },
         protocol: wanted.vip.protocol.number(),
         reserved: 0,
     }
@@ -106,8 +109,19 @@ fn outer_sum(wanted: &Wanted, source: Address, backend: IpAddr) -> u16 {
     }
 }
 
+/// The prefix that outer headers to `backend` come from.
+fn spread(wanted: &Wanted, backend: IpAddr) -> Option<Spread> {
+    let of_family = |spread: &&Spread| spread.address.is_ipv6() == backend.is_ipv6();
+    wanted.spread.iter().find(of_family).copied()
+}
+
 /// The source of an outer header to `backend`: the node's own of that family, or the one that the next hop goes with.
 fn outer_source(wanted: &Wanted, backend: IpAddr, of_hop: Option<IpAddr>) -> Address {
+    if wanted.mode == Mode::Ipip
+        && let Some(spread) = spread(wanted, backend)
+    {
+        return spread.network().into();
+    }
     let of_node = wanted
         .sources
         .iter()

@@ -27,7 +27,7 @@ pub use routes::{interfaces, routes};
 
 use super::image::{BackOf, BackendKey, Image, Named, Placed, PlacedBackend, Rested};
 use super::maglev;
-use super::model::{Mode, Vip};
+use super::model::{Mode, Spread, Vip};
 use super::observed::{ResolvedHop, RoutePrefix};
 
 /// One write to the maps.
@@ -117,6 +117,8 @@ pub struct Wanted {
     pub mss_clamp: Option<u16>,
     /// The node's source addresses; empty: each egress interface's own.
     pub sources: Vec<IpAddr>,
+    /// `ipip`: prefixes that outer headers come from instead.
+    pub spread: Vec<Spread>,
     pub backends: Vec<WantedBackend>,
 }
 

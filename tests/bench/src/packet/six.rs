@@ -104,6 +104,7 @@ impl Service {
             mode: self.mode,
             table_size: TABLE_SIZE,
             tunnel_port: TUNNEL_PORT,
+            spread: Vec::new(),
             mss_clamp: None,
             sources: std::iter::once(world::TUNNEL_SOURCE.into()).chain(own).collect(),
             backends: (0..BACKENDS).map(|number| self.backend(number)).collect(),

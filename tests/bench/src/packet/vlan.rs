@@ -32,6 +32,7 @@ pub fn wanted(mode: Mode) -> Wanted {
         mode,
         table_size: TABLE_SIZE,
         tunnel_port: TUNNEL_PORT,
+        spread: Vec::new(),
         mss_clamp: None,
         sources: vec![world::TUNNEL_SOURCE.into()],
         backends: (0..BACKENDS).map(|number| backend(mode, number)).collect(),

@@ -135,6 +135,7 @@ impl Balancer {
                     mode,
                     table_size: TABLE_SIZE,
                     tunnel_port: TUNNEL_PORT,
+                    spread: Vec::new(),
                     mss_clamp: None,
                     sources,
                     backends,

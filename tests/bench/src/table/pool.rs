@@ -142,6 +142,7 @@ impl Pool {
             mode: Mode::Fullnat,
             table_size: size,
             tunnel_port: 6080,
+            spread: Vec::new(),
             mss_clamp: None,
             sources: Vec::new(),
             backends: self.0.iter().map(backend).collect(),

@@ -8,7 +8,7 @@ use lb_tests::packet::tag::{Tag, tagged};
 use lb_tests::packet::{Frame, Icmp, Random};
 use lb_userspace::core::model::Mode;
 
-use super::pair::{DOORS, Door};
+use super::doors::{DOORS, Door};
 
 /// Clients: few enough that flows are met again, and have room.
 const CLIENTS: usize = 150;
@@ -125,7 +125,8 @@ impl Generator {
         ];
         let mut options = Vec::new();
         for _ in 0..self.random.below(9) {
-            options.extend_from_slice(*self.random.pick(&kinds));
+            let kind: &[u8] = self.random.pick::<&[u8]>(&kinds);
+            options.extend_from_slice(kind);
         }
         if self.one_in(10) {
             options.extend([254, self.random.bits() as u8, 0]);

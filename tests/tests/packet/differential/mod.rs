@@ -4,6 +4,7 @@
 //! `cargo xtask test --full` runs a million packets, the ordinary run 50,000. The seed can be set by `LB_TEST_SEED`. A packet on
 //! which they disagree is made as small as it gets and printed; put into `tests/fixtures/differential/`, it is run each time.
 
+mod doors;
 mod generate;
 mod pair;
 

@@ -1,192 +1,19 @@
 //! The program and the model, told the same.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use lb_common::abi::Tags;
 use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_tests::model::{Backend, Balancer, Fate, Flows, Service, Wanted as Frame};
-use lb_tests::packet::places::{CLIENT_HOP, Family, MTU, TUNNEL_PORT};
-use lb_tests::packet::tag::{Tag, customer, hop_tags, provider};
-use lb_tests::packet::world::key;
+use lb_tests::packet::places::{CLIENT_HOP, Family};
+use lb_tests::packet::tag::{customer, hop_tags};
 use lb_tests::packet::{Setup, World};
-use lb_userspace::core::model::{Mode, Protocol, Vip};
+use lb_userspace::core::model::{Limits, Protocol};
 use lb_userspace::core::observed::{ResolvedHop, RouteHop};
 use lb_userspace::core::plan::{Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::run::{Outcome, Verdict};
 
-/// Slots of each table.
-const TABLE_SIZE: u32 = 31;
-
-/// What is particular about a service.
-#[derive(Clone, Copy)]
-pub struct Door {
-    pub port: u16,
-    pub mode: Mode,
-    /// Number of its first backend, and how many there are.
-    pub backends: (u8, u8),
-    /// Whether those are of the other family.
-    pub crossed: bool,
-    /// VLANs that they are in; `None`: those that a packet came from.
-    tags: Option<&'static [Tag]>,
-    mtu: u16,
-    mss_clamp: Option<u16>,
-    has_hop: bool,
-}
-
-const PLAIN: Door = Door {
-    port: 80,
-    mode: Mode::Fullnat,
-    backends: (10, 3),
-    crossed: false,
-    tags: Some(&[]),
-    mtu: MTU,
-    mss_clamp: None,
-    has_hop: true,
-};
-
-/// Services of each family, each over TCP and UDP.
-pub const DOORS: [Door; 15] = [
-    PLAIN,
-    Door {
-        port: 81,
-        mode: Mode::Nat,
-        backends: (20, 3),
-        tags: Some(&[customer(7)]),
-        ..PLAIN
-    },
-    Door {
-        port: 82,
-        mode: Mode::L2,
-        backends: (30, 3),
-        ..PLAIN
-    },
-    Door {
-        port: 83,
-        mode: Mode::Ipip,
-        backends: (40, 3),
-        tags: None,
-        ..PLAIN
-    },
-    Door {
-        port: 84,
-        mode: Mode::Gue,
-        backends: (50, 3),
-        tags: Some(&[provider(8), customer(9)]),
-        ..PLAIN
-    },
-    Door {
-        port: 85,
-        mode: Mode::Ipip,
-        backends: (60, 2),
-        crossed: true,
-        ..PLAIN
-    },
-    Door {
-        port: 86,
-        mode: Mode::Gue,
-        backends: (70, 2),
-        crossed: true,
-        ..PLAIN
-    },
-    // Nobody.
-    Door {
-        port: 87,
-        mode: Mode::L2,
-        backends: (80, 0),
-        ..PLAIN
-    },
-    Door {
-        port: 88,
-        mode: Mode::L2,
-        backends: (90, 1),
-        has_hop: false,
-        ..PLAIN
-    },
-    Door {
-        port: 89,
-        mode: Mode::Nat,
-        backends: (100, 2),
-        mtu: 576,
-        ..PLAIN
-    },
-    Door {
-        port: 90,
-        mode: Mode::Gue,
-        backends: (110, 2),
-        mtu: 1280,
-        ..PLAIN
-    },
-    Door {
-        port: 91,
-        mode: Mode::Nat,
-        backends: (120, 2),
-        mss_clamp: Some(1200),
-        ..PLAIN
-    },
-    Door {
-        port: 92,
-        backends: (130, 2),
-        mss_clamp: Some(536),
-        ..PLAIN
-    },
-    Door {
-        port: 93,
-        mode: Mode::Gue,
-        backends: (140, 2),
-        mss_clamp: Some(1201),
-        ..PLAIN
-    },
-    Door {
-        port: 94,
-        mode: Mode::L2,
-        backends: (150, 2),
-        mss_clamp: Some(1000),
-        ..PLAIN
-    },
-];
-
-impl Door {
-    pub fn vip(&self, family: Family, protocol: Protocol) -> Vip {
-        Vip {
-            port: self.port,
-            ..family.vip(protocol)
-        }
-    }
-
-    pub fn backend_family(&self, family: Family) -> Family {
-        match (self.crossed, family) {
-            (false, family) => family,
-            (true, Family::V4) => Family::V6,
-            (true, Family::V6) => Family::V4,
-        }
-    }
-
-    fn wanted(&self, family: Family, protocol: Protocol) -> Wanted {
-        let of = self.backend_family(family);
-        let hop = ResolvedHop {
-            mtu: self.mtu,
-            tags: self.tags.map_or(Tags::KEPT, hop_tags),
-            ..of.hop()
-        };
-        let (first, count) = self.backends;
-        let backend = |number| WantedBackend {
-            key: key(of.backend(number)),
-            weight: 100,
-            alive: true,
-            hop: self.has_hop.then_some(hop),
-        };
-        Wanted {
-            vip: self.vip(family, protocol),
-            mode: self.mode,
-            table_size: TABLE_SIZE,
-            tunnel_port: TUNNEL_PORT,
-            mss_clamp: self.mss_clamp,
-            sources: vec![of.source()],
-            backends: (first..first + count).map(backend).collect(),
-        }
-    }
-}
+use super::doors::DOORS;
 
 /// What became of packets.
 #[derive(Default)]
@@ -248,7 +75,14 @@ pub struct Pair {
 
 impl Pair {
     pub fn new() -> Self {
-        let setup = Setup::default();
+        let defaults = Setup::default();
+        let setup = Setup {
+            limits: Limits {
+                services: 4 * DOORS.len() as u32 + 1,
+                ..defaults.limits
+            },
+            ..defaults
+        };
         let mut world = World::new(&setup);
         let clients = ResolvedHop {
             tags: hop_tags(&[customer(5)]),
@@ -292,15 +126,17 @@ impl Pair {
 /// A service as the model is told of it.
 fn told(wanted: &Wanted, world: &World, backends: Family) -> Service {
     let placed = world.placed(wanted.vip);
+    let wanted_spread = &wanted.spread;
     let backend = |wanted: &WantedBackend| {
         let address = SocketAddr::new(wanted.key.address, wanted.key.port);
-        let source: IpAddr = backends.source();
+        let spread = wanted_spread.first();
         (
             placed.backends[&wanted.key].id,
             Backend {
                 address,
                 hop: wanted.hop,
-                source,
+                source: spread.map_or(backends.source(), |spread| spread.address),
+                spread: spread.map_or(0, |spread| spread.mask()),
             },
         )
     };

@@ -86,6 +86,7 @@ impl Cell {
             mode: self.mode,
             table_size: 13,
             tunnel_port: TUNNEL_PORT,
+            spread: Vec::new(),
             mss_clamp: None,
             sources: Family::BOTH.map(Family::source).to_vec(),
             backends: vec![backend],

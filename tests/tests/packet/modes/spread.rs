@@ -1,11 +1,12 @@
 //! What outer headers have for network cards and routers to spread flows by: the source port of `gue`, IPv6's flow label.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use lb_tests::needs_bpf;
-use lb_tests::packet::places::{Family, SERVICE, client, vip};
-use lb_tests::packet::{Frame, World, service};
-use lb_userspace::core::model::{Mode, Protocol};
+use lb_tests::packet::places::{Family, SERVICE, SOURCES, backend, client, vip};
+use lb_tests::packet::{Frame, World, bad_checksum, pool, service};
+use lb_userspace::core::model::{Mode, Protocol, Spread};
 use lb_userspace::core::observed::ResolvedHop;
 use lb_userspace::core::plan::{Wanted, WantedBackend};
 
@@ -79,6 +80,45 @@ fn outer_headers_spread_flows() {
             even(&what, seen.values().map(|(label, _)| *label));
         }
     }
+}
+
+/// An outer IPv4 header has nothing but its source: with a prefix for that, each flow has an address of its own.
+#[test]
+fn sources_of_a_prefix_spread_flows() {
+    needs_bpf!();
+    // Set up.
+    let mut world = World::default();
+    let wanted = service(vip(Protocol::Tcp), Mode::Ipip, pool([backend(1)]));
+    let address = Ipv4Addr::new(10, 77, 16, 0);
+    let spread = vec![Spread {
+        address: address.into(),
+        length: 20,
+    }];
+    world.serve(&Wanted {
+        spread,
+        ..wanted.clone()
+    });
+    let mut seen = BTreeSet::new();
+    let source = |frame: &[u8]| Ipv4Addr::new(frame[26], frame[27], frame[28], frame[29]);
+    for number in 0..FLOWS {
+        // Make.
+        let packet = |frame: Frame| frame.data(b"data").bytes();
+        let first = world.sent("first", &packet(Frame::tcp(client(number), SERVICE)));
+        let second = world.sent(
+            "second",
+            &packet(Frame::tcp(client(number), SERVICE).dscp_and_ecn(9, 1)),
+        );
+        // Check: the packets of a flow stay together, in the prefix, and the header's checksum is right.
+        assert_eq!(source(&first), source(&second));
+        assert_eq!(source(&first) & Ipv4Addr::new(255, 255, 240, 0), address);
+        assert_eq!(bad_checksum(&first), None);
+        seen.insert(source(&first));
+    }
+    assert!(seen.len() > 1500, "{} addresses", seen.len());
+    // And without one again, in place.
+    world.serve(&wanted);
+    let sent = world.sent("without", &Frame::tcp(client(0), SERVICE).data(b"data").bytes());
+    assert_eq!(source(&sent), SOURCES[0]);
 }
 
 /// Six standard deviations off the mean at most.

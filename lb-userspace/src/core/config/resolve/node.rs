@@ -11,7 +11,7 @@ use lb_common::maps::default_limits;
 use super::{Findings, Table};
 use crate::core::config::file::{self, DurationText};
 use crate::core::config::words::{self, wrong};
-use crate::core::model::{FlowTimeouts, Interface, Limits, Node};
+use crate::core::model::{FlowTimeouts, Interface, Limits, Node, Spread};
 
 /// Bounds of the flow timeouts.
 const FLOW_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(12 * 3600);
@@ -39,6 +39,11 @@ pub fn resolve(node: Option<&file::Node>, findings: &mut Findings) -> Node {
             .source
             .as_ref()
             .map(|source| sources(source, limits, findings))
+            .unwrap_or_default(),
+        ipip_source: node
+            .ipip_source
+            .as_ref()
+            .map(|source| ipip_source(source, findings))
             .unwrap_or_default(),
         hash_key: key.unwrap_or(DEFAULT_HASH_KEY),
         limits,
@@ -88,6 +93,15 @@ fn sources(source: &file::Source, limits: Limits, findings: &mut Findings) -> Ve
         findings.take(&table, "ipv4", wrong::<()>(what, help));
     }
     addresses
+}
+
+fn ipip_source(source: &file::IpipSource, findings: &mut Findings) -> Vec<Spread> {
+    let table = Table::new("node.ipip_source", "node.ipip_source");
+    let families = [("ipv4", &source.ipv4), ("ipv6", &source.ipv6)].into_iter();
+    let given = families.filter_map(|(family, text)| Some((family, text.as_deref()?)));
+    given
+        .filter_map(|(family, text)| findings.take(&table, family, words::spread(family, text)))
+        .collect()
 }
 
 fn limits(limits: Option<&file::Limits>, findings: &mut Findings) -> Limits {

@@ -88,19 +88,61 @@ fn a_port_for_tunnels_is_of_mode_gue() {
 }
 
 #[test]
+fn outer_headers_come_from_a_prefix_of_each_family() {
+    let with = |source: &str| format!("version = 1\n[node]\nipip_source = {{ {source} }}\n");
+    let both = accepted(&with("ipv4 = \"10.255.0.0/20\", ipv6 = \"2001:db8:7::/64\"")).model;
+    let found: Vec<_> = both
+        .node
+        .ipip_source
+        .iter()
+        .map(|spread| (spread.length, spread.mask()))
+        .collect();
+    assert_eq!(found, [(20, 0x0fff), (64, 0xffff)]);
+    for (source, says) in [
+        (
+            "ipv4 = \"10.255.0.0\"",
+            "node.ipip_source: \"10.255.0.0\" is no prefix; give one like 10.255.0.0/16",
+        ),
+        (
+            "ipv4 = \"10.255.0.1/20\"",
+            "node.ipip_source: prefix 10.255.0.1/20 has bits beyond its length; write 10.255.0.0/20",
+        ),
+        (
+            "ipv4 = \"10.255.0.0/33\"",
+            "node.ipip_source: prefix 10.255.0.0/33 is longer than an address; give one like 10.255.0.0/16",
+        ),
+        (
+            "ipv4 = \"10.255.0.1/32\"",
+            "node.ipip_source: prefix 10.255.0.1/32 is one address, over which nothing can be spread; \
+             set node.source to it, or give a shorter prefix",
+        ),
+        (
+            "ipv6 = \"10.255.0.0/20\"",
+            "node.ipip_source: prefix 10.255.0.0/20 is not ipv6; give one like 2001:db8:0:7::/64",
+        ),
+        (
+            "ipv4 = \"0.0.0.0/4\"",
+            "node.ipip_source: prefix 0.0.0.0/4 is not one network's; give one like 10.255.0.0/16",
+        ),
+    ] {
+        assert_eq!(refused(&with(source)), [says]);
+    }
+}
+
+#[test]
 fn segments_are_of_tcp_and_not_tiny() {
     let with = |fields: &str| web_with("port = 80", &format!("port = 80\n{fields}"));
-    assert_eq!(accepted(&with("mss_clamp = 1360")).model.services[0].mss_clamp, Some(1360));
+    assert_eq!(
+        accepted(&with("mss_clamp = 1360")).model.services[0].mss_clamp,
+        Some(1360)
+    );
     assert_eq!(accepted(&with("")).model.services[0].mss_clamp, None);
     assert_eq!(
         refused(&with("mss_clamp = 100")),
         ["service web: mss_clamp 100 is too small; give 536 to 65475"]
     );
     let udp = with("protocol = \"udp\"\nmss_clamp = 1360\ncheck.type = \"none\"");
-    assert_eq!(
-        warnings(&udp),
-        ["service web: only TCP has segments; leave it out"]
-    );
+    assert_eq!(warnings(&udp), ["service web: only TCP has segments; leave it out"]);
 }
 
 #[test]

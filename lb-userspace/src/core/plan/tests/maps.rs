@@ -207,7 +207,7 @@ impl Maps {
                 "the way back of backend {id}"
             );
         }
-        let end = usize::from(backend.source_first_or_tunnel_port) + usize::from(backend.source_count);
+        let end = usize::from(backend.source_first_or_tunnel_port) + usize::from(backend.source_count_or_spread);
         let is_fullnat = backend.mode == Mode::Fullnat as u8;
         assert!(
             !is_fullnat || end <= self.sources.len(),
@@ -276,7 +276,7 @@ impl Maps {
             for backend in &wanted.backends {
                 let entry = image.services[vip].backends[&backend.key].entry;
                 let first = usize::from(entry.source_first_or_tunnel_port);
-                let has = &self.sources[first..first + usize::from(entry.source_count)];
+                let has = &self.sources[first..first + usize::from(entry.source_count_or_spread)];
                 let Some(hop) = backend.hop else { continue };
                 let wants = super::super::sources::of(wanted, hop.source);
                 assert!(!has.is_empty(), "{vip}: no source");

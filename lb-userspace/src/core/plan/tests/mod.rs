@@ -60,6 +60,7 @@ fn wanted_with(sources: Vec<IpAddr>) -> Wanted {
         mode: Mode::Fullnat,
         table_size: 7,
         tunnel_port: 6080,
+        spread: Vec::new(),
         mss_clamp: None,
         sources,
         backends: Vec::new(),
@@ -123,6 +124,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             table_size,
             tunnel_port,
             // As good a number as any.
+            spread: Vec::new(),
             mss_clamp: Some(tunnel_port).filter(|port| port % 3 == 0),
             sources: sources.clone(),
             backends,
@@ -237,7 +239,7 @@ fn content(image: &Image) -> BTreeMap<Vip, Content> {
         let owners = placed.owners.iter().map(|id| by_id.get(id).copied()).collect();
         let mut entries = BTreeMap::new();
         for (key, there) in &placed.backends {
-            let (service, source_count) = (0, 0);
+            let (service, source_count_or_spread) = (0, 0);
             let is_gue = there.entry.mode == Mode::Gue as u8;
             let source_first_or_tunnel_port = if is_gue {
                 there.entry.source_first_or_tunnel_port
@@ -249,7 +251,7 @@ fn content(image: &Image) -> BTreeMap<Vip, Content> {
                 abi::Backend {
                     service,
                     source_first_or_tunnel_port,
-                    source_count,
+                    source_count_or_spread,
                     ..there.entry
                 },
             );

@@ -1,0 +1,212 @@
+//! The services that both are told of.
+
+use std::net::IpAddr;
+
+use lb_common::abi::Tags;
+use lb_tests::packet::places::{Family, MTU, TUNNEL_PORT};
+use lb_tests::packet::tag::{Tag, customer, hop_tags, provider};
+use lb_tests::packet::world::key;
+use lb_userspace::core::model::{Mode, Protocol, Spread, Vip};
+use lb_userspace::core::observed::ResolvedHop;
+use lb_userspace::core::plan::{Wanted, WantedBackend};
+
+/// Slots of each table.
+const TABLE_SIZE: u32 = 31;
+
+/// What is particular about a service.
+#[derive(Clone, Copy)]
+pub struct Door {
+    pub port: u16,
+    pub mode: Mode,
+    /// Number of its first backend, and how many there are.
+    pub backends: (u8, u8),
+    /// Whether those are of the other family.
+    pub crossed: bool,
+    /// VLANs that they are in; `None`: those that a packet came from.
+    tags: Option<&'static [Tag]>,
+    mtu: u16,
+    mss_clamp: Option<u16>,
+    /// Whether outer headers come from a prefix.
+    is_spread: bool,
+    has_hop: bool,
+}
+
+const PLAIN: Door = Door {
+    port: 80,
+    mode: Mode::Fullnat,
+    backends: (10, 3),
+    crossed: false,
+    tags: Some(&[]),
+    mtu: MTU,
+    mss_clamp: None,
+    is_spread: false,
+    has_hop: true,
+};
+
+/// Services of each family, each over TCP and UDP.
+pub const DOORS: [Door; 17] = [
+    PLAIN,
+    Door {
+        port: 81,
+        mode: Mode::Nat,
+        backends: (20, 3),
+        tags: Some(&[customer(7)]),
+        ..PLAIN
+    },
+    Door {
+        port: 82,
+        mode: Mode::L2,
+        backends: (30, 3),
+        ..PLAIN
+    },
+    Door {
+        port: 83,
+        mode: Mode::Ipip,
+        backends: (40, 3),
+        tags: None,
+        ..PLAIN
+    },
+    Door {
+        port: 84,
+        mode: Mode::Gue,
+        backends: (50, 3),
+        tags: Some(&[provider(8), customer(9)]),
+        ..PLAIN
+    },
+    Door {
+        port: 85,
+        mode: Mode::Ipip,
+        backends: (60, 2),
+        crossed: true,
+        ..PLAIN
+    },
+    Door {
+        port: 86,
+        mode: Mode::Gue,
+        backends: (70, 2),
+        crossed: true,
+        ..PLAIN
+    },
+    // Nobody.
+    Door {
+        port: 87,
+        mode: Mode::L2,
+        backends: (80, 0),
+        ..PLAIN
+    },
+    Door {
+        port: 88,
+        mode: Mode::L2,
+        backends: (90, 1),
+        has_hop: false,
+        ..PLAIN
+    },
+    Door {
+        port: 89,
+        mode: Mode::Nat,
+        backends: (100, 2),
+        mtu: 576,
+        ..PLAIN
+    },
+    Door {
+        port: 90,
+        mode: Mode::Gue,
+        backends: (110, 2),
+        mtu: 1280,
+        ..PLAIN
+    },
+    Door {
+        port: 91,
+        mode: Mode::Nat,
+        backends: (120, 2),
+        mss_clamp: Some(1200),
+        ..PLAIN
+    },
+    Door {
+        port: 92,
+        backends: (130, 2),
+        mss_clamp: Some(536),
+        ..PLAIN
+    },
+    Door {
+        port: 93,
+        mode: Mode::Gue,
+        backends: (140, 2),
+        mss_clamp: Some(1201),
+        ..PLAIN
+    },
+    Door {
+        port: 94,
+        mode: Mode::L2,
+        backends: (150, 2),
+        mss_clamp: Some(1000),
+        ..PLAIN
+    },
+    Door {
+        port: 95,
+        mode: Mode::Ipip,
+        backends: (160, 2),
+        is_spread: true,
+        ..PLAIN
+    },
+    Door {
+        port: 96,
+        mode: Mode::Ipip,
+        backends: (170, 2),
+        is_spread: true,
+        crossed: true,
+        ..PLAIN
+    },
+];
+
+impl Door {
+    pub fn vip(&self, family: Family, protocol: Protocol) -> Vip {
+        Vip {
+            port: self.port,
+            ..family.vip(protocol)
+        }
+    }
+
+    pub fn backend_family(&self, family: Family) -> Family {
+        match (self.crossed, family) {
+            (false, family) => family,
+            (true, Family::V4) => Family::V6,
+            (true, Family::V6) => Family::V4,
+        }
+    }
+
+    pub fn wanted(&self, family: Family, protocol: Protocol) -> Wanted {
+        let of = self.backend_family(family);
+        let hop = ResolvedHop {
+            mtu: self.mtu,
+            tags: self.tags.map_or(Tags::KEPT, hop_tags),
+            ..of.hop()
+        };
+        let (first, count) = self.backends;
+        let backend = |number| WantedBackend {
+            key: key(of.backend(number)),
+            weight: 100,
+            alive: true,
+            hop: self.has_hop.then_some(hop),
+        };
+        Wanted {
+            vip: self.vip(family, protocol),
+            mode: self.mode,
+            table_size: TABLE_SIZE,
+            tunnel_port: TUNNEL_PORT,
+            mss_clamp: self.mss_clamp,
+            spread: if self.is_spread { spread(of).into() } else { Vec::new() },
+            sources: vec![of.source()],
+            backends: (first..first + count).map(backend).collect(),
+        }
+    }
+}
+
+/// Of each family: with fewer bits than two bytes have, and with more.
+fn spread(family: Family) -> [Spread; 1] {
+    let (address, length) = match family {
+        Family::V4 => (IpAddr::from([10, 77, 16, 0]), 20),
+        Family::V6 => (IpAddr::from([0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 0]), 64),
+    };
+    [Spread { address, length }]
+}
