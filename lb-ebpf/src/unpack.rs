@@ -19,11 +19,16 @@ use lb_common::{
 
 use crate::{
     packet::{self, Window},
-    wire::{self, Ethernet, Front, Ipv4, Ipv6, Udp},
+    wire::{self, Front, Ipv4, Ipv6, TAG_BYTES, Udp},
 };
 
-/// Offset of the outer IP header in a frame.
-const L3: usize = wire::ETHERNET_BYTES;
+/// Both MACs.
+const MACS_BYTES: usize = wire::ETHERNET_BYTES - 2;
+
+/// Offset of the outer IP header in a frame with so many bytes of VLAN tags, of which each number has a copy of the program.
+const fn l3(tags: usize) -> usize {
+    wire::ETHERNET_BYTES + tags
+}
 
 /// 1 if only the prefixes of `DECAP_FROM` may send; set at load.
 #[unsafe(no_mangle)]
@@ -67,18 +72,53 @@ struct Outer {
     traffic_class: u8,
 }
 
+/// With no tag, one or two: they stay.
 #[inline(always)]
 fn unpack(ctx: &XdpContext) -> u32 {
     let window = Window::of(ctx);
-    let Some(ethernet) = window.at::<Ethernet>(0) else {
+    if let Some(ethertype) = ethertype(&window, 0) {
+        return unpack_behind::<0>(ctx, &window, ethertype);
+    }
+    if !has_tag(&window, 0) {
         return decap::OTHER;
-    };
-    // SAFETY: checked to lie in the frame.
-    let (macs, ethertype) = unsafe { ((*ethernet).macs, (*ethernet).ethertype) };
+    }
+    if let Some(ethertype) = ethertype(&window, TAG_BYTES) {
+        return unpack_behind::<TAG_BYTES>(ctx, &window, ethertype);
+    }
+    if !has_tag(&window, TAG_BYTES) {
+        return decap::OTHER;
+    }
+    match ethertype(&window, 2 * TAG_BYTES) {
+        Some(ethertype) => unpack_behind::<{ 2 * TAG_BYTES }>(ctx, &window, ethertype),
+        None => decap::OTHER,
+    }
+}
+
+/// The EtherType behind so many bytes of tags, if it is that of an IP packet.
+#[inline(always)]
+fn ethertype(window: &Window, tags: usize) -> Option<u16> {
+    word(window, tags).filter(|word| *word == wire::ETHERTYPE_IPV4 || *word == wire::ETHERTYPE_IPV6)
+}
+
+/// Whether there is one more tag behind so many bytes of them.
+#[inline(always)]
+fn has_tag(window: &Window, tags: usize) -> bool {
+    word(window, tags).is_some_and(|word| word == wire::ETHERTYPE_VLAN || word == wire::ETHERTYPE_VLAN_SERVICE)
+}
+
+#[inline(always)]
+fn word(window: &Window, tags: usize) -> Option<u16> {
+    let word = window.at::<Front<2>>(MACS_BYTES + tags)?;
+    // SAFETY: checked to lie in the frame; BPF reads at any address.
+    Some(unsafe { *word.cast::<u16>() })
+}
+
+/// `TAGS`: bytes of tags.
+#[inline(always)]
+fn unpack_behind<const TAGS: usize>(ctx: &XdpContext, window: &Window, ethertype: u16) -> u32 {
     let outer = match ethertype {
-        wire::ETHERTYPE_IPV4 => outer_v4(&window),
-        wire::ETHERTYPE_IPV6 => outer_v6(&window),
-        _ => None,
+        wire::ETHERTYPE_IPV4 => outer_v4(window, l3(TAGS)),
+        _ => outer_v6(window, l3(TAGS)),
     };
     let Some(outer) = outer else {
         return decap::OTHER;
@@ -92,10 +132,10 @@ fn unpack(ctx: &XdpContext) -> u32 {
     }
     // Each branch has the outer header's length as a constant, which the verifier needs to follow the frame.
     match outer.bytes {
-        V4 => take_off::<V4>(ctx, &window, macs, &outer),
-        V4_UDP => take_off::<V4_UDP>(ctx, &window, macs, &outer),
-        V6 => take_off::<V6>(ctx, &window, macs, &outer),
-        _ => take_off::<V6_UDP>(ctx, &window, macs, &outer),
+        V4 => take_off::<TAGS, V4>(ctx, window, &outer),
+        V4_UDP => take_off::<TAGS, V4_UDP>(ctx, window, &outer),
+        V6 => take_off::<TAGS, V6>(ctx, window, &outer),
+        _ => take_off::<TAGS, V6_UDP>(ctx, window, &outer),
     }
 }
 
@@ -106,15 +146,15 @@ const V6: usize = wire::IPV6_BYTES;
 const V6_UDP: usize = V6 + wire::UDP_BYTES;
 
 #[inline(always)]
-fn outer_v4(window: &Window) -> Option<Outer> {
-    let ip = window.at::<Ipv4>(L3)?;
+fn outer_v4(window: &Window, l3: usize) -> Option<Outer> {
+    let ip = window.at::<Ipv4>(l3)?;
     // SAFETY: checked to lie in the frame.
     let ip = unsafe { &*ip };
     let is_fragment = ip.fragment & (wire::MORE_FRAGMENTS | wire::FRAGMENT_OFFSET) != 0;
     if ip.version_ihl() != encap::VERSION_IHL || is_fragment {
         return None;
     }
-    let inside = inside::<V4, V4_UDP>(window, ip.protocol)?;
+    let inside = inside::<V4, V4_UDP>(window, l3, ip.protocol)?;
     Some(Outer {
         source: encap::mapped(ip.source),
         destination: encap::mapped(ip.destination),
@@ -126,14 +166,14 @@ fn outer_v4(window: &Window) -> Option<Outer> {
 }
 
 #[inline(always)]
-fn outer_v6(window: &Window) -> Option<Outer> {
-    let ip = window.at::<Ipv6>(L3)?;
+fn outer_v6(window: &Window, l3: usize) -> Option<Outer> {
+    let ip = window.at::<Ipv6>(l3)?;
     // SAFETY: checked to lie in the frame.
     let ip = unsafe { &*ip };
     if ip.version() != 6 {
         return None;
     }
-    let inside = inside::<V6, V6_UDP>(window, ip.next_header)?;
+    let inside = inside::<V6, V6_UDP>(window, l3, ip.next_header)?;
     Some(Outer {
         source: ip.source,
         destination: ip.destination,
@@ -155,19 +195,19 @@ struct Inside {
 /// What an outer header of `PLAIN` bytes has behind it, if that is a packet: `ipip`, or UDP to our port and a packet behind that,
 /// `WITH_UDP` bytes from the outer header on.
 #[inline(always)]
-fn inside<const PLAIN: usize, const WITH_UDP: usize>(window: &Window, protocol: u8) -> Option<Inside> {
+fn inside<const PLAIN: usize, const WITH_UDP: usize>(window: &Window, l3: usize, protocol: u8) -> Option<Inside> {
     if protocol == encap::PROTOCOL_IPV4 || protocol == encap::PROTOCOL_IPV6 {
         return Some(Inside { protocol, at: PLAIN });
     }
     if protocol != encap::PROTOCOL_UDP {
         return None;
     }
-    let udp = window.at::<Udp>(L3 + PLAIN)?;
+    let udp = window.at::<Udp>(l3 + PLAIN)?;
     // SAFETY: checked to lie in the frame.
     if unsafe { (*udp).ports.destination } as u32 != gue_port() {
         return None;
     }
-    let first = window.at::<Front<1>>(L3 + WITH_UDP)?;
+    let first = window.at::<Front<1>>(l3 + WITH_UDP)?;
     // SAFETY: checked to lie in the frame.
     let protocol = match unsafe { (*first).0[0] } >> 4 {
         4 => encap::PROTOCOL_IPV4,
@@ -178,49 +218,73 @@ fn inside<const PLAIN: usize, const WITH_UDP: usize>(window: &Window, protocol: 
     Some(Inside { protocol, at: WITH_UDP })
 }
 
-/// Takes `BYTES` of outer header off.
+/// Takes `BYTES` of outer header off, behind the tags.
 #[inline(always)]
-fn take_off<const BYTES: usize>(ctx: &XdpContext, window: &Window, macs: [u32; 3], outer: &Outer) -> u32 {
+fn take_off<const TAGS: usize, const BYTES: usize>(ctx: &XdpContext, window: &Window, outer: &Outer) -> u32 {
     let inner = if outer.protocol == encap::PROTOCOL_IPV4 {
-        inner_v4(window, L3 + BYTES)
+        inner_v4(window, l3(TAGS) + BYTES)
     } else {
-        inner_v6(window, L3 + BYTES)
+        inner_v6(window, l3(TAGS) + BYTES)
     };
     let Some(inner) = inner else {
         return decap::MALFORMED;
     };
-    if inner.length + BYTES > outer.length || outer.length + L3 > window.length() || !fits_udp::<BYTES>(window, &inner)
-    {
+    let is_there = outer.length + l3(TAGS) <= window.length();
+    if inner.length + BYTES > outer.length || !is_there || !fits_udp::<BYTES>(window, l3(TAGS), &inner) {
         return decap::MALFORMED;
     }
     let is_marked = outer.traffic_class & ecn::CONGESTED == ecn::CONGESTED;
     if is_marked && inner.traffic_class & ecn::CONGESTED == ecn::NOT_CAPABLE {
         return decap::NOT_CAPABLE;
     }
+    let Some(before) = front::<TAGS>(window) else {
+        return decap::MALFORMED;
+    };
+    let count = (MACS_BYTES + TAGS) / 4;
+    let mut words = [0; FRONT_WORDS];
+    for (at, word) in words.iter_mut().enumerate().take(count) {
+        // SAFETY: one of as many as `front` has looked for; BPF reads at any address.
+        *word = unsafe { *before.add(at) };
+    }
     let Some(window) = packet::resize_front(ctx, BYTES as i32) else {
         return decap::MALFORMED;
     };
-    let Some(ethernet) = window.at::<Ethernet>(0) else {
+    let Some(after) = front::<TAGS>(&window) else {
         return decap::MALFORMED;
     };
-    // SAFETY: checked to lie in the frame.
+    // SAFETY: as above; only this run has the frame.
     unsafe {
-        (*ethernet).macs = macs;
-        (*ethernet).ethertype = inner.ethertype;
+        for (at, word) in words.iter().enumerate().take(count) {
+            *after.add(at) = *word;
+        }
+        *after.add(count).cast::<u16>() = inner.ethertype;
     }
-    if is_marked && mark(&window, inner.ethertype).is_none() {
+    if is_marked && mark(&window, l3(TAGS), inner.ethertype).is_none() {
         return decap::MALFORMED;
     }
     decap::UNPACKED
 }
 
+/// Words of MACs and two tags.
+const FRONT_WORDS: usize = (MACS_BYTES + 2 * TAG_BYTES) / 4;
+
+/// The first bytes of a frame, with all up to the EtherType behind the tags.
+#[inline(always)]
+fn front<const TAGS: usize>(window: &Window) -> Option<*mut u32> {
+    match TAGS {
+        0 => window.at::<Front<{ l3(0) }>>(0).map(|front| front.cast()),
+        TAG_BYTES => window.at::<Front<{ l3(TAG_BYTES) }>>(0).map(|front| front.cast()),
+        _ => window.at::<Front<{ l3(2 * TAG_BYTES) }>>(0).map(|front| front.cast()),
+    }
+}
+
 /// Whether a UDP header in between, the last of the `BYTES`, says that it has all of the packet.
 #[inline(always)]
-fn fits_udp<const BYTES: usize>(window: &Window, inner: &Inner) -> bool {
+fn fits_udp<const BYTES: usize>(window: &Window, l3: usize, inner: &Inner) -> bool {
     if BYTES == V4 || BYTES == V6 {
         return true;
     }
-    let Some(udp) = window.at::<Udp>(L3 + BYTES - wire::UDP_BYTES) else {
+    let Some(udp) = window.at::<Udp>(l3 + BYTES - wire::UDP_BYTES) else {
         return false;
     };
     // SAFETY: checked to lie in the frame.
@@ -268,16 +332,16 @@ mod ecn {
 
 /// Hands a mark of congestion on to the packet that was inside (RFC 6040, section 4.2).
 #[inline(always)]
-fn mark(window: &Window, ethertype: u16) -> Option<()> {
+fn mark(window: &Window, l3: usize, ethertype: u16) -> Option<()> {
     if ethertype == wire::ETHERTYPE_IPV4 {
-        let ip = window.at::<Ipv4>(L3)?;
+        let ip = window.at::<Ipv4>(l3)?;
         // SAFETY: checked to lie in the frame; only this run has the frame.
         let ip = unsafe { &mut *ip };
         let marked = ip.version_tos | u16::from_ne_bytes([0, ecn::CONGESTED]);
         ip.checksum = update(ip.checksum, change16(ip.version_tos, marked));
         ip.version_tos = marked;
     } else {
-        let ip = window.at::<Ipv6>(L3)?;
+        let ip = window.at::<Ipv6>(l3)?;
         // SAFETY: checked to lie in the frame; only this run has the frame.
         unsafe { (*ip).version_class_label |= ((ecn::CONGESTED as u32) << 20).to_be() };
     }

@@ -7,6 +7,7 @@ use lb_tests::needs_bpf;
 use lb_tests::packet::places::{
     BACKEND_MAC, BALANCER_MAC, CLIENT, Family, SERVICE, SOURCES, STRANGER, TUNNEL_PORT, backend, vip,
 };
+use lb_tests::packet::tag::{customer, provider, tagged};
 use lb_tests::packet::{Frame, World, assert_same, bad_checksum, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::edge::dataplane::run::Verdict;
@@ -196,18 +197,25 @@ fn each_packet_has_its_outcome() {
     let mut counted = [0; decap::COUNT];
     // Make.
     for row in good().into_iter().chain(others()).chain(bad()) {
-        // Check.
-        let (verdict, after) = unpacker.run(&row.packet).expect("the kernel runs it");
-        match &row.after {
-            Some(wanted) => {
-                assert_eq!(verdict, Verdict::Pass, "{}", row.what);
-                assert_same(row.what, after, wanted);
+        for tags in [&[][..], &[customer(0x6064)], &[provider(10), customer(20)]] {
+            // Check.
+            let what = format!("{}, {tags:x?}", row.what);
+            let (verdict, after) = unpacker.run(&tagged(&row.packet, tags)).expect("the kernel runs it");
+            match &row.after {
+                Some(wanted) => {
+                    assert_eq!(verdict, Verdict::Pass, "{what}");
+                    assert_same(&what, after, &tagged(wanted, tags));
+                }
+                None => assert_eq!(verdict, Verdict::Drop, "{what}"),
             }
-            None => assert_eq!(verdict, Verdict::Drop, "{}", row.what),
+            counted[row.outcome as usize] += 1;
+            assert_eq!(unpacker.counters().expect("counters"), counted, "{what}");
         }
-        counted[row.outcome as usize] += 1;
-        assert_eq!(unpacker.counters().expect("counters"), counted, "{}", row.what);
     }
+    let in_three = tagged(&packed().bytes(), &[provider(1), provider(2), customer(3)]);
+    let (verdict, after) = unpacker.run(&in_three).expect("the kernel runs it");
+    assert_eq!(verdict, Verdict::Pass);
+    assert_same("three tags", after, &in_three);
 }
 
 #[test]
