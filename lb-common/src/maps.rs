@@ -4,6 +4,8 @@
 
 /// [`crate::abi::Bucket`]s: what clients connect to → service number; array, mapped by the daemon.
 pub const VIPS: &str = "VIPS";
+/// Prefixes of [`crate::abi::RangeKey`] → service number, longest prefix match: services with ranges of ports.
+pub const PORT_RANGES: &str = "PORT_RANGES";
 /// Service number → [`crate::abi::Service`], array.
 pub const SERVICES: &str = "SERVICES";
 /// [`crate::abi::Slot`]s of all tables, array, mapped by the daemon.
@@ -60,6 +62,7 @@ pub const TRACE: &str = "TRACE";
 /// Maps of the balancer, in the order in which they are pinned.
 pub const BALANCER: &[&str] = &[
     VIPS,
+    PORT_RANGES,
     SERVICES,
     SLOTS,
     BACKENDS,
@@ -138,5 +141,7 @@ pub mod default_limits {
     pub const FLOWS: u32 = 262_144;
     pub const SOURCES: u32 = 4;
     pub const ROUTES: u32 = 65_536;
+    /// A range is made of 30 prefixes at most.
+    pub const PORT_RANGES: u32 = 65_536;
     pub const EGRESS: u32 = 1024;
 }

@@ -1,8 +1,10 @@
 //! Step 2: whose packet is it. Also the order of the steps, and the outcome.
 
-use aya_ebpf::programs::XdpContext;
+use core::intrinsics::cold_path;
+
+use aya_ebpf::{btf_maps::lpm_trie::Key, programs::XdpContext};
 use lb_common::{
-    abi::{Service, VipKey, backend_flags, role, vip_first, vip_second},
+    abi::{RangeKey, Service, VipKey, backend_flags, role, vip_first, vip_second},
     reason::Reason,
 };
 
@@ -13,7 +15,7 @@ use crate::{
     exit::{self, Exit, Send, Step, exit},
     family::{Family, V4, V6},
     flow_table::Keyed,
-    maps::{ROLES, SERVICES, VIPS},
+    maps::{PORT_RANGES, ROLES, SERVICES, VIPS},
     mss,
     parse::{self, Addresses},
     rewrite::{self, Rewrite},
@@ -84,17 +86,32 @@ pub fn role<F: Family>(address: F::Address) -> u8 {
 #[inline(always)]
 pub fn find<F: Balanced>(addresses: &Addresses<F>) -> Step<Option<Found>> {
     let key = F::vip_key(addresses.destination, addresses.destination_port, addresses.protocol);
-    let Some(id) = look_up(key) else {
-        return Ok(None);
+    // One way on from here, whatever it was found by: the verifier would look at all of it for each.
+    let (id, by_key) = match look_up(key) {
+        Some(id) => (id, true),
+        None => match by_range(addresses) {
+            Some(id) => (id, false),
+            None => return Ok(None),
+        },
     };
     let Some(service) = SERVICES.get(id) else {
         return exit(Reason::Internal);
     };
-    let exact = F::KEYS_ARE_EXACT
+    let is_it = F::KEYS_ARE_EXACT
+        || !by_key
         || F::of(&service.address) == addresses.destination
             && service.port == addresses.destination_port
             && service.protocol == addresses.protocol;
-    Ok(exact.then_some(Found { id, service }))
+    Ok(is_it.then_some(Found { id, service }))
+}
+
+/// The number of the service with the smallest range of ports that a packet's is in.
+#[inline(always)]
+fn by_range<F: Balanced>(addresses: &Addresses<F>) -> Option<u32> {
+    cold_path();
+    let address = F::any(addresses.destination);
+    let key = RangeKey::new(address, addresses.protocol, addresses.destination_port);
+    PORT_RANGES.get(&Key::new(RangeKey::BITS, key)).copied()
 }
 
 /// Whether some service has this address.

@@ -7,6 +7,7 @@
 //! - `counters`: what a packet is counted as
 //! - `bucket`: what hash tables are made of
 //! - `vip`: what clients connect to
+//! - `range`: what clients connect to by ranges of ports
 //! - `flows`: the flow table of `fullnat` and its ports
 //! - [`role`]: which addresses are worth looking up
 //! - `tags`: of VLANs
@@ -33,6 +34,7 @@ mod address;
 mod bucket;
 mod counters;
 mod flows;
+mod range;
 pub mod role;
 mod tags;
 mod vip;
@@ -41,6 +43,7 @@ pub use address::Address;
 pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
 pub use counters::{Counters, Past};
 pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
+pub use range::RangeKey;
 pub use tags::{Tags, tag_protocol};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
@@ -122,9 +125,9 @@ impl Mode {
     }
 }
 
-/// A service by its number: its table, and the address that the way back writes as the source. 32 bytes.
+/// A service by its number: its table, and the address that the way back writes as the source. One cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(32))]
+#[repr(C, align(64))]
 pub struct Service {
     /// First slot of its table in the slots' array.
     pub table_base: u32,
@@ -132,12 +135,15 @@ pub struct Service {
     pub table_size: u32,
     /// Bits of [`service_flags`].
     pub flags: u32,
-    /// Port as in the packet.
+    /// Port as in the packet; of a range the first.
     pub port: u16,
     /// IP protocol number; 0: no such service.
     pub protocol: u8,
     pub reserved: u8,
     pub address: Address,
+    /// The last port of a range, as in the packet; else the same as the first.
+    pub last_port: u16,
+    pub reserved_tail: [u16; 15],
 }
 
 impl Service {
@@ -150,6 +156,8 @@ impl Service {
         protocol: 0,
         reserved: 0,
         address: Address([0; 2]),
+        last_port: 0,
+        reserved_tail: [0; 15],
     };
 }
 
@@ -365,7 +373,7 @@ pub mod trace_flags {
 }
 
 assert_layout! {
-    Service: 32, 32;
+    Service: 64, 64;
     Slot: 8, 8;
     Backend: 64, 64;
     BackKey: 8, 4;

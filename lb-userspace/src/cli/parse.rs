@@ -27,11 +27,12 @@ pub struct BackendTarget {
     pub backend: String,
 }
 
-/// `ADDR:PORT[/PROTOCOL]`.
+/// `ADDR[:PORT|:FROM-TO][/PROTOCOL]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VipArgument {
     pub address: IpAddr,
-    pub port: u16,
+    /// A number, or the text of a range; `None`: any.
+    pub port: Option<Value>,
     pub protocol: Option<String>,
 }
 
@@ -78,14 +79,24 @@ pub fn service(text: &str) -> Parsed<String> {
 }
 
 pub fn vip(text: &str) -> Parsed<VipArgument> {
-    let wrong = |why: String| BadValue(format!("VIP {text:?}: {why}; give ADDR:PORT[/tcp|udp]"));
+    let wrong = |why: String| BadValue(format!("VIP {text:?}: {why}; give ADDR[:PORT|:FROM-TO][/tcp|udp]"));
     let (host, protocol) = match text.split_once('/') {
         Some((host, protocol @ ("tcp" | "udp"))) => (host, Some(protocol.to_owned())),
         Some((_, protocol)) => return Err(wrong(format!("{protocol} is neither tcp nor udp"))),
         None => (text, None),
     };
-    let (address, port) = host_and_port(host).map_err(wrong)?;
-    let port = port.ok_or_else(|| wrong("the port is missing".to_owned()))?;
+    // A range is left to the configuration to look at.
+    let range = host.rsplit_once(':').filter(|(_, port)| {
+        let (from, to) = port.split_once('-').unwrap_or(("", ""));
+        *port == "any" || from.parse::<u16>().is_ok() && to.parse::<u16>().is_ok()
+    });
+    let (address, port) = match range {
+        Some((host, port)) => (host_and_port(host).map_err(wrong)?.0, Some(Value::from(port))),
+        None => {
+            let (address, port) = host_and_port(host).map_err(wrong)?;
+            (address, port.map(Value::from))
+        }
+    };
     Ok(VipArgument {
         address,
         port,

@@ -38,7 +38,10 @@ fn addresses_of_both_families() {
     assert_eq!(parts("[2001:db8::1]"), ("2001:db8::1".into(), None));
     assert_eq!(parts("[2001:db8::1]:80"), ("2001:db8::1".into(), Some(80)));
     let six = vip("[2001:db8::1]:443/udp").unwrap();
-    assert_eq!((six.address.to_string(), six.port), ("2001:db8::1".into(), 443));
+    assert_eq!(
+        (six.address.to_string(), six.port),
+        ("2001:db8::1".into(), Some(443.into()))
+    );
     assert_eq!(six.protocol.as_deref(), Some("udp"));
     let targets = target("[2001:db8::1]:443/tcp/2001:db8::2").unwrap();
     assert_eq!(targets.service, "[2001:db8::1]:443/tcp");
@@ -69,17 +72,20 @@ fn wrong_addresses_say_why() {
             format!("backend address {text:?}: {why}; give ADDR[:PORT]")
         );
     }
+    for text in ["10.0.0.1:8000-8099", "[2001:db8::1]:8000-8099/tcp"] {
+        assert_eq!(vip(text).unwrap().port, Some("8000-8099".into()), "{text}");
+    }
+    for text in ["10.0.0.1", "2001:db8::1", "[2001:db8::1]/udp"] {
+        assert_eq!(vip(text).unwrap().port, None, "{text}");
+    }
+    assert_eq!(vip("10.0.0.1:any/tcp").unwrap().port, Some("any".into()));
     assert_eq!(
-        said(vip("2001:db8::1")),
-        r#"VIP "2001:db8::1": the port is missing; give ADDR:PORT[/tcp|udp]"#
-    );
-    assert_eq!(
-        said(vip("10.0.0.1")),
-        r#"VIP "10.0.0.1": the port is missing; give ADDR:PORT[/tcp|udp]"#
+        said(vip("10.0.0.1:8000-")),
+        r#"VIP "10.0.0.1:8000-": port 8000- is not one from 1 to 65535; give ADDR[:PORT|:FROM-TO][/tcp|udp]"#
     );
     assert_eq!(
         said(vip("10.0.0.1:1/x")),
-        r#"VIP "10.0.0.1:1/x": x is neither tcp nor udp; give ADDR:PORT[/tcp|udp]"#
+        r#"VIP "10.0.0.1:1/x": x is neither tcp nor udp; give ADDR[:PORT|:FROM-TO][/tcp|udp]"#
     );
 }
 

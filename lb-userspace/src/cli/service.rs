@@ -22,7 +22,7 @@ pub enum ServiceVerb {
 pub struct AddArgs {
     name: String,
     /// What clients connect to; tcp where the protocol is left out
-    #[arg(long, value_name = "ADDR:PORT[/tcp|udp]", value_parser = super::parse::vip)]
+    #[arg(long, value_name = "ADDR[:PORT|:FROM-TO][/tcp|udp]", value_parser = super::parse::vip)]
     vip: VipArgument,
     #[command(flatten)]
     fields: FieldArgs,
@@ -36,7 +36,7 @@ pub struct SetArgs {
     #[arg(value_parser = super::parse::service)]
     service: String,
     /// What clients connect to
-    #[arg(long, value_name = "ADDR:PORT[/tcp|udp]", value_parser = super::parse::vip)]
+    #[arg(long, value_name = "ADDR[:PORT|:FROM-TO][/tcp|udp]", value_parser = super::parse::vip)]
     vip: Option<VipArgument>,
     #[command(flatten)]
     fields: FieldArgs,
@@ -92,7 +92,7 @@ impl FieldArgs {
         }) = vip
         {
             set("address", Some(address.to_string().into()));
-            set("port", Some(port.into()));
+            set("port", Some(port.unwrap_or_else(|| "any".into())));
             set("protocol", protocol.map(Value::from));
         }
         set("mode", self.mode.map(Value::from));

@@ -30,6 +30,7 @@ pub mod model;
 pub mod observed;
 pub mod plan;
 pub mod pool;
+pub mod ports;
 pub mod roles;
 pub mod sweep;
 pub mod view;

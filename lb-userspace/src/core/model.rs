@@ -123,8 +123,38 @@ pub struct FlowTimeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vip {
     pub address: IpAddr,
+    /// The first port.
     pub port: u16,
+    /// The last one; as a rule the same.
+    pub last_port: u16,
     pub protocol: Protocol,
+}
+
+impl Vip {
+    /// With one port.
+    pub const fn new(address: IpAddr, port: u16, protocol: Protocol) -> Self {
+        Self {
+            address,
+            port,
+            last_port: port,
+            protocol,
+        }
+    }
+
+    /// The same at another port.
+    pub const fn at(self, port: u16) -> Self {
+        Self::new(self.address, port, self.protocol)
+    }
+
+    /// Whether it has more than one port.
+    pub fn is_range(self) -> bool {
+        self.port != self.last_port
+    }
+
+    /// Whether it has every port there is.
+    pub fn is_any(self) -> bool {
+        (self.port, self.last_port) == (0, u16::MAX)
+    }
 }
 
 /// Protocol of a service.
@@ -292,8 +322,18 @@ impl Protocol {
 
 impl std::fmt::Display for Vip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let socket = SocketAddr::new(self.address, self.port);
-        write!(f, "{socket}/{}", self.protocol.name())
+        let protocol = self.protocol.name();
+        if !self.is_range() {
+            return write!(f, "{}/{protocol}", SocketAddr::new(self.address, self.port));
+        }
+        match self.address {
+            IpAddr::V4(address) => write!(f, "{address}:")?,
+            IpAddr::V6(address) => write!(f, "[{address}]:")?,
+        }
+        match self.is_any() {
+            true => write!(f, "any/{protocol}"),
+            false => write!(f, "{}-{}/{protocol}", self.port, self.last_port),
+        }
     }
 }
 

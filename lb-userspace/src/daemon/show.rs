@@ -211,7 +211,11 @@ impl Owner {
         let flows = self.sweep.by_backend.get(&id).copied().unwrap_or(0);
         view::Backend {
             name: backend.name.clone(),
-            address: SocketAddr::new(backend.address, backend.port).to_string(),
+            address: match backend.port {
+                // Whatever port packets have.
+                0 => backend.address.to_string(),
+                port => SocketAddr::new(backend.address, port).to_string(),
+            },
             weight: backend.weight,
             configured_weight: backend.configured_weight,
             priority: backend.priority,

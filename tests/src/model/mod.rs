@@ -180,9 +180,20 @@ impl Balancer {
 
     /// The service that a packet is for.
     fn find(&self, ends: &Ends) -> Option<usize> {
-        self.services.iter().position(|service| {
-            SocketAddr::new(service.vip.address, service.vip.port) == ends.to && service.number() == ends.protocol
-        })
+        let services = self.services.iter().enumerate();
+        let fitting = services.filter(|(_, service)| {
+            let Vip {
+                address,
+                port,
+                last_port,
+                ..
+            } = service.vip;
+            let is_port = (port..=last_port).contains(&ends.to.port());
+            address == ends.to.ip() && is_port && service.number() == ends.protocol
+        });
+        // The one with the fewest ports.
+        let smallest = fitting.min_by_key(|(_, service)| service.vip.last_port - service.vip.port);
+        smallest.map(|(number, _)| number)
     }
 
     /// Who takes new flows like this, and the low half of the flow's hash.

@@ -43,11 +43,7 @@ pub const fn client(n: u16) -> SocketAddrV4 {
 
 /// [`SERVICE`] over `protocol`.
 pub const fn vip(protocol: Protocol) -> Vip {
-    Vip {
-        address: IpAddr::V4(*SERVICE.ip()),
-        port: SERVICE.port(),
-        protocol,
-    }
+    Vip::new(IpAddr::V4(*SERVICE.ip()), SERVICE.port(), protocol)
 }
 
 /// The way to every backend, through the interface that packets come in by.
@@ -80,11 +76,7 @@ impl Family {
 
     /// The service over `protocol`.
     pub fn vip(self, protocol: Protocol) -> Vip {
-        Vip {
-            address: self.service().ip(),
-            port: self.service().port(),
-            protocol,
-        }
+        Vip::new(self.service().ip(), self.service().port(), protocol)
     }
 
     /// The client's flow number `n`.

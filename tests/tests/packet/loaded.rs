@@ -11,10 +11,7 @@ use lb_userspace::edge::dataplane::testing::Hands;
 const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
 
 fn address_of(mode: Mode) -> Vip {
-    Vip {
-        port: SERVICE.port() + mode as u16,
-        ..vip(Protocol::Tcp)
-    }
+    vip(Protocol::Tcp).at(SERVICE.port() + mode as u16)
 }
 
 /// Sends packets of many flows through a service in each mode, and some to nobody.

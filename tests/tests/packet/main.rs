@@ -12,6 +12,7 @@ mod loaded;
 mod modes;
 mod objects;
 mod random;
+mod ranges;
 mod reasons;
 mod replay;
 mod roles;

@@ -1,17 +1,17 @@
 //! Which of the balancer's objects a kernel takes, and the janitor beside the one without a flow table.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_tests::needs_bpf;
-use lb_tests::packet::objects::has_flow_table;
+use lb_tests::packet::objects::{has_flow_table, objects};
 use lb_tests::packet::places::{SERVICE, SOURCES, backend, client, vip};
 use lb_tests::packet::{Frame, Setup, World, pool, service};
 use lb_userspace::core::image::Rested;
 use lb_userspace::core::model::{FlowTimeouts, Mode, Protocol, Vip};
 use lb_userspace::core::plan::{self, Op, Wanted};
 use lb_userspace::edge::dataplane::janitor::Janitor;
-use lb_userspace::edge::dataplane::testing::Hands;
+use lb_userspace::edge::dataplane::testing::{Hands, verified};
 use lb_userspace::edge::dataplane::{Dataplane, DataplaneError, Options};
 
 const TCP: Vip = vip(Protocol::Tcp);
@@ -43,6 +43,44 @@ fn the_kernel_takes_what_the_probe_says() {
             Ok(_) => assert!(has_flow_table() || !flow_table),
             Err(DataplaneError::Verifier(_)) => assert!(flow_table && !has_flow_table()),
             Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// What is chosen when the programs are loaded, on and off: the kernel takes them all. How much it has to look at, and how long that
+/// takes, is printed.
+#[test]
+fn each_choice_of_features_is_taken() {
+    needs_bpf!();
+    let setup = Setup::default();
+    for (flow_table, traced) in objects().flat_map(|object| [(object, false), (object, true)]) {
+        // Make, set up.
+        let began = Instant::now();
+        let dataplane = Dataplane::open(&Options {
+            pin_dir: None,
+            limits: setup.limits,
+            hash_key: DEFAULT_HASH_KEY,
+            traced,
+            flow_table,
+            ports: None,
+        });
+        let took = began.elapsed().as_millis();
+        let (dataplane, _) = dataplane.expect("the kernel takes it");
+        let programs = verified(&dataplane);
+        // Check.
+        assert_eq!(
+            programs.len(),
+            2,
+            "the balancer and what it hands over to: {programs:?}"
+        );
+        println!("flow table: {flow_table}, traced: {traced}: loaded in {took} ms");
+        for (name, instructions) in programs {
+            let said = instructions.map_or("not said".to_owned(), |count| count.to_string());
+            println!("  {name}: instructions that the verifier looked at: {said}");
+            assert!(
+                instructions.is_none_or(|count| count < 300_000),
+                "of a million that are allowed"
+            );
         }
     }
 }

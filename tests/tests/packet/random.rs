@@ -31,14 +31,7 @@ fn doors(modes: &[Mode]) -> impl Iterator<Item = (Mode, Vip)> {
     let both = |mode| [Protocol::Tcp, Protocol::Udp].map(|protocol| (mode, protocol));
     modes.iter().copied().flat_map(both).map(|(mode, protocol)| {
         let door = door(mode);
-        (
-            mode,
-            Vip {
-                address: (*door.ip()).into(),
-                port: door.port(),
-                protocol,
-            },
-        )
+        (mode, Vip::new((*door.ip()).into(), door.port(), protocol))
     })
 }
 

@@ -29,7 +29,7 @@ const OF_PACKETS: &str = "what packets of this kind become is in packet::modes a
 const OF_ICMP: &str = "what the kernel does for ICMP is in other tests of packet::icmp, which run here";
 const OF_FULLNAT: &str = "what packets of `fullnat` become is in packet::modes and packet::flow_table, which run here";
 const OF_TAGS: &str =
-    "what the kernel does for tags is in other tests of packet::vlan, and in net_modes, which run here";
+    "what the kernel does for tags is in packet::vlan::a_next_hop_changes_its_vlan and in net_modes, which run here";
 const OF_TESTS: &str = "about a tool of the tests, which is the same on every kernel";
 const BOOKKEEPING: &str =
     "about what the daemon makes of the maps, which is the same on every kernel; another test here does the same calls";
@@ -56,13 +56,13 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_refused", "", SLOW),
     left_out("net_routes", "", SLOW),
     left_out("packet", "adopt::account::a_backend_that_came_back", BOOKKEEPING),
-    left_out("packet", "adopt::account::what_is_pinned_is_adopted", BOOKKEEPING),
+    left_out("packet", "adopt::account::either_object", BOOKKEEPING),
     left_out("packet", "adopt::account::what_was_retired_rests_on", BOOKKEEPING),
     left_out("packet", "adopt::counters", BOOKKEEPING),
     left_out("packet", "adopt::pins::another_version", OF_FILES),
     left_out("packet", "adopt::pins::removal_leaves_nothing", OF_FILES),
     left_out("packet", "adopt::pins::a_start_that_was_cut_short", SLOW),
-    left_out("packet", "differential::the_program", MANY_PACKETS),
+    left_out("packet", "differential::", MANY_PACKETS),
     left_out("packet", "failover::", SLOW),
     left_out("packet", "flow_table::collected::each_state_has_its_time", BOOKKEEPING),
     left_out("packet", "flow_table::collected::ports_come_back", MANY_PACKETS),
@@ -87,7 +87,9 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("packet", "icmp::echo", OF_ICMP),
     left_out("packet", "loaded::", OF_TESTS),
     left_out("packet", "modes::spread", MANY_PACKETS),
+    left_out("packet", "objects::each_choice", SLOW),
     left_out("packet", "random::", MANY_PACKETS),
+    left_out("packet", "ranges::the_smallest", OF_PACKETS),
     left_out("packet", "reasons::a_driver_without_headroom", OF_PACKETS),
     left_out("packet", "reasons::each_packet_of_fullnat", OF_FULLNAT),
     left_out("packet", "replay::captures", OF_FILES),
@@ -111,6 +113,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("packet", "vlan::errors", OF_TAGS),
     left_out("packet", "vlan::packets", MANY_PACKETS),
     left_out("packet", "vlan::senders", OF_TAGS),
+    left_out("packet", "vlan::tags_change", OF_TAGS),
     left_out("packet", "vlan::what_is", MANY_PACKETS),
     left_out("packet", "vlan::what_the", OF_TAGS),
 ];

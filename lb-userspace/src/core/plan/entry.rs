@@ -42,6 +42,8 @@ pub fn service(vip: Vip, placed: &Placed) -> abi::Service {
         protocol: vip.protocol.number(),
         reserved: 0,
         address: vip.address.into(),
+        last_port: vip.last_port.to_be(),
+        reserved_tail: [0; 15],
     }
 }
 

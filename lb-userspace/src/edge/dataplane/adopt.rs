@@ -83,8 +83,12 @@ pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneErro
             backends.entry(entry.service).or_default().push((id as u32, entry));
         }
     }
-    for (key, id) in tables.vips.entries() {
-        if let Some((vip, placed)) = placed(tables, key, id, &mut backends)? {
+    for (id, vip, service) in found(tables)? {
+        if let Some(placed) = placed(tables, id, &service, &mut backends) {
+            if vip.is_range() {
+                // A daemon that was killed while it wrote them may have left some of its prefixes to another one.
+                tables.put_range(vip, id)?;
+            }
             image.regions.reserve(placed.base, placed.size);
             image.service_ids.reserve(placed.id as u32);
             placed
@@ -137,30 +141,53 @@ fn service(tables: &Tables, id: u32) -> Result<abi::Service, DataplaneError> {
     entry.map_err(|error| DataplaneError::map(maps::SERVICES, error))
 }
 
-/// The service that clients find by `key`; `None`: an address marker.
-fn placed(
-    tables: &Tables,
-    key: abi::VipKey,
-    id: u16,
-    backends: &mut BTreeMap<u16, Vec<(u32, abi::Backend)>>,
-) -> Result<Option<(Vip, Placed)>, DataplaneError> {
-    if id == abi::NO_SERVICE {
-        return Ok(None);
+/// The services that clients find, and their numbers.
+fn found(tables: &Tables) -> Result<Vec<(u16, Vip, abi::Service)>, DataplaneError> {
+    let mut found = Vec::new();
+    for (key, id) in tables.vips.entries() {
+        // Others are address markers.
+        if id != abi::NO_SERVICE {
+            let service = service(tables, id.into())?;
+            // Of another key's: nobody finds this one by it.
+            found.extend(
+                vip_of(&service)
+                    .filter(|vip| vip_key(vip.address, vip.port, service.protocol) == key)
+                    .map(|vip| (id, vip, service)),
+            );
+        }
     }
-    let service = service(tables, id as u32)?;
-    let mode = Mode::from_u8((service.flags >> service_flags::MODE_SHIFT) as u8);
-    let (Some(mode), Some(protocol)) = (mode, Protocol::from_number(service.protocol)) else {
-        return Ok(None);
-    };
-    let vip = Vip {
+    let mut ranges = BTreeMap::new();
+    for pair in tables.ranges.iter() {
+        let (_, id) = pair.map_err(|error| DataplaneError::map(maps::PORT_RANGES, error))?;
+        let service = service(tables, id)?;
+        ranges.extend(
+            vip_of(&service)
+                .filter(|vip| vip.is_range())
+                .map(|vip| (vip, (id as u16, service))),
+        );
+    }
+    found.extend(ranges.into_iter().map(|(vip, (id, service))| (id, vip, service)));
+    Ok(found)
+}
+
+/// What clients of a service connect to; `None`: there is no such service.
+fn vip_of(service: &abi::Service) -> Option<Vip> {
+    Some(Vip {
         address: service.address.ip(service.flags & service_flags::IPV6 != 0),
         port: u16::from_be(service.port),
-        protocol,
-    };
-    if vip_key(vip.address, vip.port, service.protocol) != key {
-        // The key's own service is another one: nobody finds this one by it.
-        return Ok(None);
-    }
+        last_port: u16::from_be(service.last_port),
+        protocol: Protocol::from_number(service.protocol)?,
+    })
+}
+
+/// A service that clients find; `None`: this version does not know its mode.
+fn placed(
+    tables: &Tables,
+    id: u16,
+    service: &abi::Service,
+    backends: &mut BTreeMap<u16, Vec<(u32, abi::Backend)>>,
+) -> Option<Placed> {
+    let mode = Mode::from_u8((service.flags >> service_flags::MODE_SHIFT) as u8)?;
     let range = service.table_base as usize..service.table_base as usize + service.table_size as usize;
     let owners: Vec<u32> = range
         .filter(|i| *i < tables.slots.len())
@@ -198,7 +225,7 @@ fn placed(
             backends.entry(id).or_default().push((old.id, old.entry));
         }
     }
-    Ok(Some((vip, placed)))
+    Some(placed)
 }
 
 /// Sources, interfaces, ways back and routes.

@@ -6,7 +6,7 @@
 //! - `kernel`: what the kernel can do
 //! - `mapped`: arrays in this process's memory
 //! - `grace`: waiting for the programs that run at this moment
-//! - `egress`: the interfaces that packets are sent through
+//! - `egress`: the interfaces that packets are sent through; `ranges`: services with several ports
 //! - `syscall`: what aya has no words for
 //! - `keys`: keys of the maps
 //! - `tables`: the maps, typed, and the writing of a plan into them
@@ -29,6 +29,7 @@ mod keys;
 mod links;
 mod mapped;
 mod object;
+mod ranges;
 mod stats;
 mod syscall;
 mod tables;

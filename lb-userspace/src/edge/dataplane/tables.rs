@@ -7,7 +7,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use lb_common::abi::{
     Address, Back, BackKey, BackKey6, Backend, Counters, Hop, NO_BACKEND, NO_SERVICE, PORTS_PER_SOURCE, Past,
-    PortQueue, Service, Slot, Tags,
+    PortQueue, RangeKey, Service, Slot, Tags,
     role::{self, RoleLine},
     vip_buckets,
 };
@@ -27,6 +27,7 @@ use crate::core::roles::Roles;
 /// Every map that the daemon writes.
 pub struct Tables {
     pub vips: VipTable,
+    pub ranges: LpmTrie<MapData, RangeKey, u32>,
     pub services: Array<MapData, Service>,
     pub slots: Mapped<Slot>,
     pub backends: Mapped<Backend>,
@@ -65,6 +66,7 @@ impl Tables {
         }
         Ok(Self {
             vips: VipTable::new(mapped(ebpf, maps::VIPS, vip_buckets(limits.services))?),
+            ranges: typed(ebpf, maps::PORT_RANGES)?,
             services: typed(ebpf, maps::SERVICES)?,
             slots: mapped(ebpf, maps::SLOTS, limits.slots)?,
             backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
@@ -119,10 +121,17 @@ impl Tables {
             }
             Op::Vip { vip, service } => {
                 self.write_role(|known| known.vip(vip.address, true));
-                self.vips
-                    .put(vip_key(vip.address, vip.port, vip.protocol.number()), *service)
+                match vip.is_range() {
+                    true => self.put_range(*vip, *service),
+                    false => self
+                        .vips
+                        .put(vip_key(vip.address, vip.port, vip.protocol.number()), *service),
+                }
             }
             Op::VipGone { vip } => {
+                if vip.is_range() {
+                    return self.remove_range(*vip);
+                }
                 self.vips.remove(vip_key(vip.address, vip.port, vip.protocol.number()));
                 Ok(())
             }
@@ -323,7 +332,7 @@ pub fn free_ports(first: u16, last: u16) -> Vec<u16> {
 }
 
 /// Removing what is not there is no error.
-fn gone(name: &str, result: Result<(), MapError>) -> Result<(), DataplaneError> {
+pub(super) fn gone(name: &str, result: Result<(), MapError>) -> Result<(), DataplaneError> {
     match result {
         Ok(()) => Ok(()),
         Err(error) if super::error::caused_by(&error, libc::ENOENT) => Ok(()),

@@ -86,6 +86,16 @@ pub fn map_bytes(dataplane: &Dataplane) -> Result<Vec<(&'static str, u64)>, Data
     maps::BALANCER.iter().copied().map(bytes).collect()
 }
 
+/// The programs of the balancer that are loaded, and how many instructions the verifier looked at for each (Linux 5.16 and later
+/// say so).
+pub fn verified(dataplane: &Dataplane) -> Vec<(String, Option<u32>)> {
+    let programs = dataplane.ebpf.programs();
+    let loaded = programs.filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?)));
+    loaded
+        .map(|(name, info)| (name, info.verified_instruction_count()))
+        .collect()
+}
+
 /// Makes the data plane pinned in `dir` look as if another version had made it; 0: as if its making had not come to its end.
 pub fn set_abi_version(dir: &Path, version: u32) -> Result<(), DataplaneError> {
     let path = dir.join(maps::META);

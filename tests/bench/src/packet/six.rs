@@ -72,11 +72,7 @@ impl Service {
     }
 
     pub fn vip(self) -> Vip {
-        Vip {
-            address: self.door().ip(),
-            port: self.door().port(),
-            protocol: Protocol::Tcp,
-        }
+        Vip::new(self.door().ip(), self.door().port(), Protocol::Tcp)
     }
 
     fn backend(self, number: u16) -> WantedBackend {

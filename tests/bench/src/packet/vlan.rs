@@ -20,10 +20,7 @@ const BACKENDS_TAG: Tag = customer(200);
 const PORT: u16 = 81;
 
 pub fn vip(mode: Mode) -> Vip {
-    Vip {
-        port: PORT,
-        ..world::vip(mode, Protocol::Tcp)
-    }
+    world::vip(mode, Protocol::Tcp).at(PORT)
 }
 
 pub fn wanted(mode: Mode) -> Wanted {

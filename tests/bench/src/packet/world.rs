@@ -339,11 +339,7 @@ pub fn door(mode: Mode) -> SocketAddrV4 {
 /// The service of a mode.
 pub fn vip(mode: Mode, protocol: Protocol) -> Vip {
     let door = door(mode);
-    Vip {
-        address: (*door.ip()).into(),
-        port: door.port(),
-        protocol,
-    }
+    Vip::new((*door.ip()).into(), door.port(), protocol)
 }
 
 /// Backend `number` of a mode, from 0.

@@ -151,11 +151,7 @@ impl Pool {
 }
 
 /// The service.
-pub const VIP: Vip = Vip {
-    address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
-    port: 80,
-    protocol: Protocol::Tcp,
-};
+pub const VIP: Vip = Vip::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 80, Protocol::Tcp);
 
 fn address(number: u32) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::from(u32::from(FIRST) + number), PORT)

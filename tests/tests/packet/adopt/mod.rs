@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lb_common::flow::DEFAULT_HASH_KEY;
 use lb_tests::packet::objects::possible;
-use lb_tests::packet::places::{CLIENT_HOP, SERVICE, SOURCES, backend, client};
+use lb_tests::packet::places::{self, CLIENT_HOP, SERVICE, SOURCES, backend, client};
 use lb_tests::packet::{Frame, Setup, World, pool, service};
 use lb_userspace::core::image::Image;
 use lb_userspace::core::model::{Mode, Protocol, Vip};
@@ -72,11 +72,12 @@ fn open_with(dir: &Path, setup: &Setup) -> Result<World, DataplaneError> {
 }
 
 fn vip(mode: Mode) -> Vip {
-    Vip {
-        address: (*SERVICE.ip()).into(),
-        port: SERVICE.port() + mode as u16,
-        protocol: if mode == Mode::L2 { Protocol::Udp } else { Protocol::Tcp },
-    }
+    let protocol = if mode == Mode::L2 { Protocol::Udp } else { Protocol::Tcp };
+    let port = SERVICE.port() + mode as u16;
+    let one = places::vip(protocol).at(port);
+    // One has a range of ports.
+    let last_port = if mode == Mode::Gue { port + 9 } else { port };
+    Vip { last_port, ..one }
 }
 
 fn door(mode: Mode) -> SocketAddrV4 {

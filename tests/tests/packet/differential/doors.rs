@@ -17,6 +17,8 @@ const TABLE_SIZE: u32 = 31;
 #[derive(Clone, Copy)]
 pub struct Door {
     pub port: u16,
+    /// Of a range.
+    last_port: Option<u16>,
     pub mode: Mode,
     /// Number of its first backend, and how many there are.
     pub backends: (u8, u8),
@@ -33,6 +35,7 @@ pub struct Door {
 
 const PLAIN: Door = Door {
     port: 80,
+    last_port: None,
     mode: Mode::Fullnat,
     backends: (10, 3),
     crossed: false,
@@ -44,7 +47,7 @@ const PLAIN: Door = Door {
 };
 
 /// Services of each family, each over TCP and UDP.
-pub const DOORS: [Door; 17] = [
+pub const DOORS: [Door; 20] = [
     PLAIN,
     Door {
         port: 81,
@@ -157,13 +160,34 @@ pub const DOORS: [Door; 17] = [
         crossed: true,
         ..PLAIN
     },
+    // A port of its own in the range of another, and that in the one that has all the others.
+    Door {
+        port: 200,
+        mode: Mode::L2,
+        backends: (180, 2),
+        ..PLAIN
+    },
+    Door {
+        port: 190,
+        last_port: Some(309),
+        mode: Mode::Gue,
+        backends: (190, 2),
+        ..PLAIN
+    },
+    Door {
+        port: 0,
+        last_port: Some(u16::MAX),
+        mode: Mode::Ipip,
+        backends: (200, 2),
+        ..PLAIN
+    },
 ];
 
 impl Door {
     pub fn vip(&self, family: Family, protocol: Protocol) -> Vip {
         Vip {
-            port: self.port,
-            ..family.vip(protocol)
+            last_port: self.last_port.unwrap_or(self.port),
+            ..family.vip(protocol).at(self.port)
         }
     }
 

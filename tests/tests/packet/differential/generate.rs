@@ -172,7 +172,12 @@ impl Generator {
         } else {
             from
         };
-        self.between(from, SocketAddr::new(family.service().ip(), door.port))
+        let port = match self.random.below(8) {
+            0 => 150 + self.random.below(200) as u16,
+            1 => self.random.bits() as u16,
+            _ => door.port,
+        };
+        self.between(from, SocketAddr::new(family.service().ip(), port))
     }
 
     /// From a backend of a mode that translates, to whom it would answer.

@@ -40,6 +40,29 @@ fn vips(services: &[Draft], findings: &mut Findings) {
     let mut seen: HashMap<Vip, &Table> = HashMap::new();
     for service in services {
         let Some(vip) = service.vip else { continue };
+        if vip.is_range()
+            && let Some(mode) = service.mode.filter(|mode| mode.translates())
+        {
+            let what = format!(
+                "{vip} has several ports, and mode {} sends answers from one",
+                mode_name(mode)
+            );
+            findings.take(
+                &service.table,
+                "port",
+                wrong::<()>(what, "give one port, or use mode l2, ipip or gue"),
+            );
+        }
+        let overlap = |other: &&Vip| {
+            let is_there = (other.address, other.protocol) == (vip.address, vip.protocol);
+            let both = other.is_range() && vip.is_range() && !other.is_any() && !vip.is_any();
+            is_there && both && *other != &vip && other.port <= vip.last_port && vip.port <= other.last_port
+        };
+        if let Some(other) = seen.keys().find(overlap) {
+            let what = format!("{vip} has ports of {other}, which is {}", seen[other].subject);
+            let help = "give ranges that have no port in common; one port alone may lie in a range";
+            findings.take(&service.table, "port", wrong::<()>(what, help));
+        }
         if let Some(other) = seen.get(&vip) {
             let what = format!("{vip} is taken by {}", other.subject);
             let help = "use another port, or add the backends there";
@@ -92,7 +115,12 @@ fn backends(service: &Draft, findings: &mut Findings) {
             let what = format!("{} is the VIP itself", place(backend.address, port));
             findings.take(table, "address", wrong::<()>(what, "give the address of a server"));
         }
-        if draft.own_port && !mode.translates() && backend.port != vip.port {
+        if !draft.own_port && vip.is_range() && service.checks_need_a_port() {
+            let what = "the service has several ports, and nothing says which one to check";
+            let help = "give it a port, or give check.port, or check = { type = \"none\" }";
+            findings.take(table, "port", wrong::<()>(what, help));
+        }
+        if draft.own_port && !mode.translates() && !vip.is_range() && backend.port != vip.port {
             let what = format!(
                 "port {} is only where it is checked: mode {} leaves the port of packets, {}, as it is",
                 backend.port,

@@ -11,7 +11,7 @@ use crate::core::config::file::{self, Affinity, DurationText, File, Word};
 use crate::core::config::overrides::{Overrides, override_key};
 use crate::core::config::shape::{backend_subject, service_subject};
 use crate::core::config::words::{self, Wrong, wrong};
-use crate::core::model::{AdminState, Backend, Check, Mode, Protocol, Service, Vip, WhenAllDown};
+use crate::core::model::{AdminState, Backend, Check, CheckKind, Mode, Protocol, Service, Vip, WhenAllDown};
 
 const DEFAULT_TABLE_SIZE: u32 = 65_537;
 const DEFAULT_WEIGHT: u32 = 100;
@@ -55,6 +55,11 @@ pub struct BackendDraft {
 }
 
 impl Draft {
+    /// Whether checks go to a port that only its backends can say.
+    pub fn checks_need_a_port(&self) -> bool {
+        self.check.kind != CheckKind::None && self.check.port.is_none()
+    }
+
     /// The service, if everything about it could be read.
     pub fn finish(self) -> Option<Service> {
         Some(Service {
@@ -229,12 +234,9 @@ fn vip(service: &file::Service, table: &Table, findings: &mut Findings) -> Optio
         ),
     };
     let port = match &service.port {
-        Some(Word::Number(port)) => words::port(*port),
+        Some(Word::Number(port)) => words::port(*port).map(|port| (port, port)),
         Some(Word::Text(text)) => port_text(text),
-        None => wrong(
-            "there is no port, and a service on any port is not built yet",
-            "give 1 to 65535",
-        ),
+        None => Ok((0, u16::MAX)),
     };
     let protocols = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
     let protocol = service.protocol.as_deref().map_or(Ok(Protocol::Tcp), |word| {
@@ -244,22 +246,32 @@ fn vip(service: &file::Service, table: &Table, findings: &mut Findings) -> Optio
     let address = findings.take(table, "address", address);
     let port = findings.take(table, "port", port);
     let protocol = findings.take(table, "protocol", protocol);
+    let (port, last_port) = port?;
     Some(Vip {
         address: address?,
-        port: port?,
+        port,
+        last_port,
         protocol: protocol?,
     })
 }
 
-fn port_text(text: &str) -> Result<u16, Wrong> {
+/// The first and the last port.
+fn port_text(text: &str) -> Result<(u16, u16), Wrong> {
+    if text == "any" {
+        return Ok((0, u16::MAX));
+    }
     let range = text
         .split_once('-')
-        .is_some_and(|(from, to)| from.trim().parse::<u16>().is_ok() && to.trim().parse::<u16>().is_ok());
-    if range {
-        return wrong(
-            format!("port {text:?} is a range, which is not built yet"),
-            "give one port, 1 to 65535",
-        );
+        .and_then(|(from, to)| Some((from.trim().parse::<u16>().ok()?, to.trim().parse::<u16>().ok()?)));
+    match range {
+        Some((from, to)) if from > 0 && from < to => return Ok((from, to)),
+        Some(_) => {
+            return wrong(
+                format!("port {text:?} is no range"),
+                "give the first and the last port, like \"8000-8099\"",
+            );
+        }
+        None => {}
     }
     match text.parse::<i64>() {
         Ok(_) => wrong(format!("port {text:?} is text"), "write it without quotes"),

@@ -130,6 +130,58 @@ fn outer_headers_come_from_a_prefix_of_each_family() {
 }
 
 #[test]
+fn several_ports_are_for_modes_that_leave_them() {
+    let with = |fields: &str| web_with("port = 80", fields);
+    let none = "check.type = \"none\"\nmode = \"l2\"";
+    for (port, shown) in [
+        ("port = \"8000-8099\"", "192.0.2.10:8000-8099/tcp"),
+        ("port = \"any\"", "192.0.2.10:any/tcp"),
+        ("", "192.0.2.10:any/tcp"),
+        ("port = 80", "192.0.2.10:80/tcp"),
+    ] {
+        let model = accepted(&with(&format!("{port}\n{none}"))).model;
+        assert_eq!(model.services[0].vip.to_string(), shown);
+    }
+    assert_eq!(
+        refused(&with("port = \"8000-8099\"\nmode = \"nat\"\ncheck.port = 80")),
+        [
+            "service web: 192.0.2.10:8000-8099/tcp has several ports, and mode nat sends answers from one; \
+          give one port, or use mode l2, ipip or gue"
+        ]
+    );
+    assert_eq!(
+        refused(&with("port = \"8000-8099\"\nmode = \"gue\"")),
+        [
+            "backend web/web-1: the service has several ports, and nothing says which one to check; \
+          give it a port, or give check.port, or check = { type = \"none\" }"
+        ]
+    );
+    for wrong in ["9-8", "0-5", "7-7"] {
+        assert_eq!(
+            refused(&with(&format!("port = \"{wrong}\"\n{none}"))),
+            [format!(
+                "service web: port {wrong:?} is no range; give the first and the last port, like \"8000-8099\""
+            )]
+        );
+    }
+    let two = |port: &str| {
+        let first = with(&format!("port = \"8000-8099\"\n{none}"));
+        let second = format!("[[service]]\nname = \"other\"\naddress = \"192.0.2.10\"\nport = {port}\n{none}");
+        format!("{first}\n{second}\n")
+    };
+    for beside in ["8050", "\"any\"", "\"8100-8200\""] {
+        accepted(&two(beside));
+    }
+    assert_eq!(
+        refused(&two("\"8099-8200\"")),
+        [
+            "service other: 192.0.2.10:8099-8200/tcp has ports of 192.0.2.10:8000-8099/tcp, which is service web; \
+          give ranges that have no port in common; one port alone may lie in a range"
+        ]
+    );
+}
+
+#[test]
 fn segments_are_of_tcp_and_not_tiny() {
     let with = |fields: &str| web_with("port = 80", &format!("port = 80\n{fields}"));
     assert_eq!(

@@ -17,16 +17,6 @@ fn what_is_not_built_yet_is_refused_with_what_there_is() {
             "protocol \"any\" is not built yet; give tcp or udp",
         ),
         (
-            "port = 80",
-            "port = \"8000-8099\"",
-            "port \"8000-8099\" is a range, which is not built yet; give one port, 1 to 65535",
-        ),
-        (
-            "port = 80",
-            "",
-            "there is no port, and a service on any port is not built yet; give 1 to 65535",
-        ),
-        (
             "192.0.2.10",
             "192.0.2.0/24",
             "address \"192.0.2.0/24\" is a prefix, which is not built yet; give one address, without the length",

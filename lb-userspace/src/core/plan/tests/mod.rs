@@ -39,11 +39,8 @@ enum Event {
 
 /// Services 2 and 3 have an IPv6 address.
 fn vip(number: u8) -> Vip {
-    Vip {
-        address: address(number >= 2, 0),
-        port: 80 + u16::from(number),
-        protocol: if number == 3 { Protocol::Udp } else { Protocol::Tcp },
-    }
+    let protocol = if number == 3 { Protocol::Udp } else { Protocol::Tcp };
+    Vip::new(address(number >= 2, 0), 80 + u16::from(number), protocol)
 }
 
 fn address(is_ipv6: bool, last: u8) -> IpAddr {
