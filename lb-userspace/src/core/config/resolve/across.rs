@@ -58,7 +58,9 @@ fn vips(services: &[Draft], findings: &mut Findings) {
             let both = other.is_range() && vip.is_range() && !other.is_any() && !vip.is_any();
             is_there && both && *other != &vip && other.port <= vip.last_port && vip.port <= other.last_port
         };
-        if let Some(other) = seen.keys().find(overlap) {
+        if vip.is_range()
+            && let Some(other) = seen.keys().find(overlap)
+        {
             let what = format!("{vip} has ports of {other}, which is {}", seen[other].subject);
             let help = "give ranges that have no port in common; one port alone may lie in a range";
             findings.take(&service.table, "port", wrong::<()>(what, help));
