@@ -6,7 +6,8 @@
 //! - `kernel`: what the kernel can do
 //! - `mapped`: arrays in this process's memory
 //! - `grace`: waiting for the programs that run at this moment
-//! - `egress`: the interfaces that packets are sent through; `ranges`: services with several ports
+//! - `egress`: the interfaces that packets are sent through; `ranges`: services with several ports; `host_ports`: ports of
+//!   this host that `fullnat` may use
 //! - `syscall`: what aya has no words for
 //! - `keys`: keys of the maps
 //! - `tables`: the maps, typed, and the writing of a plan into them
@@ -24,6 +25,7 @@ mod bpffs;
 mod egress;
 mod error;
 mod grace;
+mod host_ports;
 mod kernel;
 mod keys;
 mod links;
@@ -49,10 +51,10 @@ use lb_common::abi::{ABI_VERSION, Meta};
 use lb_common::maps;
 
 pub use error::DataplaneError;
+pub use host_ports::free_ports;
 pub use kernel::capabilities;
 pub use links::{Attached, index_of};
 pub use stats::Traffic;
-pub use tables::free_ports;
 
 use crate::core::image::Image;
 use crate::core::model::Limits;
@@ -69,7 +71,7 @@ pub struct Options {
     pub traced: bool,
     /// Whether the program has the flow table of `fullnat`, which not every kernel takes: see [`capabilities`].
     pub flow_table: bool,
-    /// Ports that `fullnat` uses, where they are not those of [`tables::host_ports`].
+    /// Ports that `fullnat` uses, where they are not those of [`host_ports::host_ports`].
     pub ports: Option<Vec<u16>>,
 }
 

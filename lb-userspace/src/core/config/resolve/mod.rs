@@ -17,6 +17,7 @@ mod check;
 mod kernel;
 mod node;
 mod service;
+mod vip;
 
 /// Version of the format of the document.
 pub const VERSION: i64 = 1;
