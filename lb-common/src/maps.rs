@@ -4,8 +4,10 @@
 
 /// [`crate::abi::Bucket`]s: what clients connect to → service number; array, mapped by the daemon.
 pub const VIPS: &str = "VIPS";
-/// Prefixes of [`crate::abi::RangeKey`] → service number, longest prefix match: services with ranges of ports.
+/// Prefixes of [`crate::abi::RangeKey`] → service number, longest prefix match: services with ranges of ports, or of a group.
 pub const PORT_RANGES: &str = "PORT_RANGES";
+/// Prefixes of [`crate::abi::PrefixKey`] → number of a group of services, longest prefix match.
+pub const PREFIXES: &str = "PREFIXES";
 /// Service number → [`crate::abi::Service`], array.
 pub const SERVICES: &str = "SERVICES";
 /// [`crate::abi::Slot`]s of all tables, array, mapped by the daemon.
@@ -63,6 +65,7 @@ pub const TRACE: &str = "TRACE";
 pub const BALANCER: &[&str] = &[
     VIPS,
     PORT_RANGES,
+    PREFIXES,
     SERVICES,
     SLOTS,
     BACKENDS,

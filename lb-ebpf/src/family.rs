@@ -5,7 +5,7 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use lb_common::{
-    abi::{Address, Back, BackKey, BackKey6, Hop, VipKey, role},
+    abi::{Address, Back, BackKey, BackKey6, Hop, VipKey, protocol, role},
     checksum::change32,
     encap, flow,
 };
@@ -17,6 +17,12 @@ pub trait Family: Copy + 'static {
     /// As in the packet.
     type Address: Copy + PartialEq;
 
+    /// Version of IP.
+    const VERSION: u8;
+    /// ICMP of this family, as an IP protocol number.
+    const ICMP: u8;
+    /// Whether its checksum covers the addresses (RFC 8200, section 8.1).
+    const ICMP_HAS_PSEUDO_HEADER: bool;
     /// No address.
     const UNSPECIFIED: Self::Address;
     /// IP protocol number of such a packet in an outer header.
@@ -39,6 +45,8 @@ pub trait Family: Copy + 'static {
         protocol: u8,
     ) -> u64;
     fn vip_key(address: Self::Address, port: u16, protocol: u8) -> VipKey;
+    /// The address marker.
+    fn marker(address: Self::Address) -> VipKey;
     /// Where the byte of an address is among the [`role`]s.
     fn role_place(address: Self::Address) -> (u32, usize);
     /// The way back of `nat` of this backend.
@@ -53,6 +61,9 @@ pub struct V4;
 impl Family for V4 {
     type Address = u32;
 
+    const VERSION: u8 = 4;
+    const ICMP: u8 = protocol::ICMP;
+    const ICMP_HAS_PSEUDO_HEADER: bool = false;
     const UNSPECIFIED: u32 = 0;
     const INNER_PROTOCOL: u8 = encap::PROTOCOL_IPV4;
     const FIB_FAMILY: u8 = 2;
@@ -91,6 +102,11 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn marker(address: u32) -> VipKey {
+        VipKey::marker_v4(address)
+    }
+
+    #[inline(always)]
     fn role_place(address: u32) -> (u32, usize) {
         role::place(address)
     }
@@ -119,6 +135,9 @@ pub struct V6;
 impl Family for V6 {
     type Address = [u64; 2];
 
+    const VERSION: u8 = 6;
+    const ICMP: u8 = protocol::ICMPV6;
+    const ICMP_HAS_PSEUDO_HEADER: bool = true;
     const UNSPECIFIED: [u64; 2] = [0; 2];
     const INNER_PROTOCOL: u8 = encap::PROTOCOL_IPV6;
     const FIB_FAMILY: u8 = 10;
@@ -158,6 +177,11 @@ impl Family for V6 {
     #[inline(always)]
     fn vip_key(address: [u64; 2], port: u16, protocol: u8) -> VipKey {
         VipKey::v6(address, port, protocol)
+    }
+
+    #[inline(always)]
+    fn marker(address: [u64; 2]) -> VipKey {
+        VipKey::marker_v6(address)
     }
 
     #[inline(always)]

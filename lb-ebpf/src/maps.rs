@@ -8,7 +8,7 @@ use aya_ebpf::{
 use lb_common::{
     abi::{
         Address, Back, BackKey, BackKey6, Backend, Bucket, Client6, Counters, Entry, Handed, Hop, Meta, Past,
-        PortQueue, RangeKey, Service, Slot, Tags, Trace,
+        PortQueue, PrefixKey, RangeKey, Service, Slot, Tags, Trace,
         role::{self, RoleLine},
     },
     reason::Reason,
@@ -20,6 +20,8 @@ const MAPPED: usize = BPF_F_MMAPABLE as usize;
 pub static VIPS: Array<Bucket, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static PORT_RANGES: LpmTrie<RangeKey, u32, 1, { BPF_F_NO_PREALLOC as usize }> = LpmTrie::new();
+#[btf_map]
+pub static PREFIXES: LpmTrie<PrefixKey, u32, 1, { BPF_F_NO_PREALLOC as usize }> = LpmTrie::new();
 #[btf_map]
 pub static SERVICES: Array<Service, 1> = Array::new();
 #[btf_map]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
 
-use crate::wire::{self, Ethernet, Extension, FragmentHeader, Front, Icmp, Ipv4, Ipv6, Ports, Tcp, Udp};
+use crate::wire::{self, Ethernet, Extension, FragmentHeader, Front, Icmp, Ipv4, Ipv6, Ports, Sctp, Tcp, Udp};
 
 /// A header that may be read at any offset of a frame, and its bytes there.
 ///
@@ -44,6 +44,10 @@ unsafe impl<const BYTES: usize> Wire for Front<BYTES> {
 // SAFETY: plain integers without padding.
 unsafe impl Wire for Ports {
     const BYTES: usize = size_of::<Ports>();
+}
+// SAFETY: plain integers without padding.
+unsafe impl Wire for Sctp {
+    const BYTES: usize = size_of::<Sctp>();
 }
 // SAFETY: plain integers without padding.
 unsafe impl Wire for Tcp {

@@ -4,7 +4,7 @@ use core::intrinsics::cold_path;
 
 use aya_ebpf::{btf_maps::lpm_trie::Key, programs::XdpContext};
 use lb_common::{
-    abi::{RangeKey, Service, VipKey, backend_flags, role, vip_first, vip_second},
+    abi::{Address, PrefixKey, RangeKey, Service, VipKey, backend_flags, protocol, role, vip_first, vip_second},
     reason::Reason,
 };
 
@@ -15,7 +15,7 @@ use crate::{
     exit::{self, Exit, Send, Step, exit},
     family::{Family, V4, V6},
     flow_table::Keyed,
-    maps::{PORT_RANGES, ROLES, SERVICES, VIPS},
+    maps::{PORT_RANGES, PREFIXES, ROLES, SERVICES, VIPS},
     mss,
     parse::{self, Addresses},
     rewrite::{self, Rewrite},
@@ -105,19 +105,36 @@ pub fn find<F: Balanced>(addresses: &Addresses<F>) -> Step<Option<Found>> {
     Ok(is_it.then_some(Found { id, service }))
 }
 
-/// The number of the service with the smallest range of ports that a packet's is in.
+/// The number of the service with the smallest range of ports that a packet's is in: of those of its address, then of the longest prefix
+/// that it is in.
 #[inline(always)]
-fn by_range<F: Balanced>(addresses: &Addresses<F>) -> Option<u32> {
+fn by_range<F: Balanced>(packet: &Addresses<F>) -> Option<u32> {
     cold_path();
-    let address = F::any(addresses.destination);
-    let key = RangeKey::new(address, addresses.protocol, addresses.destination_port);
-    PORT_RANGES.get(&Key::new(RangeKey::BITS, key)).copied()
+    let own = F::any(packet.destination);
+    in_ranges(own, packet).or_else(|| in_ranges(Address::group(group::<F>(packet.destination)?), packet))
 }
 
-/// Whether some service has this address.
+/// By its protocol and port, or of the service for every protocol.
+#[inline(always)]
+fn in_ranges<F: Balanced>(address: Address, packet: &Addresses<F>) -> Option<u32> {
+    let of = |protocol| {
+        let key = RangeKey::new(address, protocol, packet.destination_port);
+        PORT_RANGES.get(&Key::new(RangeKey::BITS, key)).copied()
+    };
+    of(packet.protocol).or_else(|| of(protocol::ANY))
+}
+
+/// The group of the longest prefix that an address is in.
+#[inline(always)]
+fn group<F: Family>(address: F::Address) -> Option<u32> {
+    let key = PrefixKey::new(F::VERSION, F::any(address));
+    PREFIXES.get(&Key::new(PrefixKey::BITS, key)).copied()
+}
+
+/// Whether some service has this address, or a prefix that it is in.
 #[inline(always)]
 pub fn has_address<F: Family>(address: F::Address) -> bool {
-    look_up(F::vip_key(address, 0, 0)).is_some()
+    look_up(F::marker(address)).is_some() || group::<F>(address).is_some()
 }
 
 #[inline(always)]

@@ -178,6 +178,22 @@ pub const UDP_BYTES: usize = 8;
 /// Where its checksum is.
 pub const UDP_CHECKSUM: usize = core::mem::offset_of!(Udp, checksum);
 
+/// The common header of RFC 9260, and its first chunk's.
+#[repr(C)]
+pub struct Sctp {
+    pub ports: Ports,
+    pub verification_tag: u32,
+    pub checksum: u32,
+    pub chunk_type: u8,
+    pub chunk_flags: u8,
+    pub chunk_length: u16,
+}
+
+/// Bytes of [`Sctp`].
+pub const SCTP_BYTES: usize = 16;
+/// The chunk that asks for an association.
+pub const SCTP_INIT: u8 = 1;
+
 /// RFC 792, RFC 4443.
 #[repr(C)]
 pub struct Icmp {

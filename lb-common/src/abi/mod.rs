@@ -7,7 +7,7 @@
 //! - `counters`: what a packet is counted as
 //! - `bucket`: what hash tables are made of
 //! - `vip`: what clients connect to
-//! - `range`: what clients connect to by ranges of ports
+//! - `range`: what clients connect to by ranges of ports or prefixes of addresses
 //! - `flows`: the flow table of `fullnat` and its ports
 //! - [`role`]: which addresses are worth looking up
 //! - `tags`: of VLANs
@@ -43,12 +43,12 @@ pub use address::Address;
 pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
 pub use counters::{Counters, Past};
 pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
-pub use range::RangeKey;
+pub use range::{PrefixKey, RangeKey};
 pub use tags::{Tags, tag_protocol};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 9;
+pub const ABI_VERSION: u32 = 10;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -60,6 +60,9 @@ pub const BACKEND_BITS: u32 = 24;
 pub mod protocol {
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
+    pub const SCTP: u8 = 132;
+    /// Of a service for every protocol; reserved, so no packet's.
+    pub const ANY: u8 = 255;
     /// Not a service's; what is said about its packets.
     pub const ICMP: u8 = 1;
     pub const ICMPV6: u8 = 58;
@@ -139,7 +142,9 @@ pub struct Service {
     pub port: u16,
     /// IP protocol number; 0: no such service.
     pub protocol: u8,
-    pub reserved: u8,
+    /// How many bits of its address are the same in every packet to it.
+    pub prefix_length: u8,
+    /// Of a prefix the first.
     pub address: Address,
     /// The last port of a range, as in the packet; else the same as the first.
     pub last_port: u16,
@@ -154,7 +159,7 @@ impl Service {
         flags: 0,
         port: 0,
         protocol: 0,
-        reserved: 0,
+        prefix_length: 0,
         address: Address([0; 2]),
         last_port: 0,
         reserved_tail: [0; 15],

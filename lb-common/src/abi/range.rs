@@ -1,4 +1,8 @@
-//! Ranges of ports.
+//! Ranges of ports, and prefixes of addresses.
+//!
+//! A range of ports is found by the longest prefix of its [`RangeKey`]. Where the address is not a service's own, the longest prefix of
+//! it by its [`PrefixKey`] names a *group*, which stands in a [`RangeKey`] where an address does. What shorter prefixes have besides, the
+//! daemon has put into that group too, so two looks are enough.
 
 use super::Address;
 
@@ -28,8 +32,41 @@ impl RangeKey {
     }
 }
 
+impl Address {
+    /// What stands for a group of services: no packet's address, as its second word is 0 and its first is no IPv4 address.
+    #[inline(always)]
+    pub const fn group(number: u32) -> Self {
+        Self([1 << 32 | number as u64, 0])
+    }
+}
+
+/// Key of a prefix of addresses. 20 bytes: version of IP in network byte order, address as in the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct PrefixKey(pub [u32; 5]);
+
+impl PrefixKey {
+    /// Bits in front of the address, and of a whole key.
+    pub const BITS_OF_VERSION: u32 = 32;
+    pub const BITS: u32 = 160;
+
+    /// `version`: 4 or 6.
+    #[inline(always)]
+    pub const fn new(version: u8, address: Address) -> Self {
+        let [first, second] = address.0;
+        Self([
+            (version as u32).to_be(),
+            first as u32,
+            (first >> 32) as u32,
+            second as u32,
+            (second >> 32) as u32,
+        ])
+    }
+}
+
 super::assert_layout! {
     RangeKey: 20, 4;
+    PrefixKey: 20, 4;
 }
 
 #[cfg(test)]

@@ -6,20 +6,32 @@
 
 /// What a client connects to, as it lies in an entry: never 0 for an address that is not 0. 8 bytes.
 ///
-/// Port 0 with protocol 0 is the *address marker*: it says that some service uses this address, for packets whose ports
-/// cannot be read.
+/// One more key of an address is its *marker*: it says that some service uses the address, for packets whose ports cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct VipKey(pub u64);
 
-/// The highest byte of a key made of an IPv6 address.
+/// The highest byte of a key made of an IPv6 address, and of an IPv4 address's marker.
 const IPV6: u64 = 6 << 56;
+const MARKER: u64 = 1 << 56;
 
 impl VipKey {
     /// `0:8 | protocol:8 | port:16 | address:32`, address and port as in the packet.
     #[inline(always)]
     pub const fn v4(address: u32, port: u16, protocol: u8) -> Self {
         Self(address as u64 | (port as u64) << 32 | (protocol as u64) << 48)
+    }
+
+    /// The marker of an IPv4 address: no packet's own key.
+    #[inline(always)]
+    pub const fn marker_v4(address: u32) -> Self {
+        Self(MARKER | address as u64)
+    }
+
+    /// The marker of an IPv6 address, that of port and protocol 0: the latter is a header that is followed.
+    #[inline(always)]
+    pub const fn marker_v6(address: [u64; 2]) -> Self {
+        Self::v6(address, 0, 0)
     }
 
     /// `6:8 | hash:56`. What is found by it has to be compared with the packet; only an address marker is not, so one packet in
@@ -91,6 +103,7 @@ mod tests {
             key([192, 0, 2, 1], 444, 6),
             key([192, 0, 2, 1], 443, 17),
             key([192, 0, 2, 1], 0, 0),
+            VipKey::marker_v4(u32::from_ne_bytes([192, 0, 2, 1])),
             key6(1, 443, 6),
             key6(2, 443, 6),
             key6(1, 444, 6),
@@ -132,7 +145,7 @@ mod tests {
             // Each address has one marker; an IPv6 one's is some other word.
             let marker = |key: VipKey| {
                 if key.0 >> 56 == 0 {
-                    key.0 & 0xffff_ffff
+                    VipKey::marker_v4(key.0 as u32).0
                 } else {
                     IPV6 | crate::flow::mix(key.0) >> 8
                 }

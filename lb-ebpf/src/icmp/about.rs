@@ -56,7 +56,7 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
             rewrite::ethernet(window, &target.backend.ethernet)?;
         }
         _ => {
-            packet.addresses.protocol = F::PROTOCOL;
+            packet.addresses.protocol = F::ICMP;
             rewrite::to_backend::<F, FLOW_TABLE>(ctx, window, &packet, &target)?;
         }
     }

@@ -1,4 +1,5 @@
-//! ICMP, in a program of its own: what comes to a service's address, and what its clients are told.
+//! ICMP, in a program of its own: what comes to a service's address, and what its clients are told. Protocols other than TCP and UDP are
+//! looked at here, too.
 //!
 //! The balancer hands over, by a tail call, packets that it would otherwise pass or drop, so nothing here costs a packet that is
 //! forwarded.
@@ -10,12 +11,14 @@
 //! - [`about`]: errors about a packet of a backend's, for that backend; [`client`]: about a client's, for that client; [`quoted`]: the packet
 //!   that they are about
 //! - [`answer`]: errors that we send
+//! - [`other`]: packets that are neither ICMP nor TCP nor UDP
 //! - `v4`, `v6`: how each family writes all that
 
 mod about;
 mod answer;
 mod client;
 mod echo;
+mod other;
 mod quoted;
 mod v4;
 mod v6;
@@ -27,7 +30,7 @@ use answer::PacketEnds;
 use quoted::Quoted;
 
 use crate::{
-    exit::{self, Send, Step, exit},
+    exit::{self, Exit, Send, Step, exit},
     family::{Family, V4, V6},
     maps::{HANDED, PROGRAMS},
     packet::Window,
@@ -78,10 +81,6 @@ pub fn hand_over(ctx: &XdpContext, tagged: Tagged, reason: Reason) {
 pub trait Control: Rewrite {
     /// The first word of an echo request's ICMP header, type and code, and of its reply's; as in the packet.
     const ECHO: (u16, u16);
-    /// ICMP of this family, as an IP protocol number.
-    const PROTOCOL: u8;
-    /// Whether the ICMP checksum covers the addresses (RFC 8200, section 8.1).
-    const HAS_PSEUDO_HEADER: bool;
     /// Bytes of the IP header that errors are sent with.
     const HEADER: usize;
     /// Types of the errors *too big* and *time exceeded*, as [`Control::ECHO`].
@@ -219,25 +218,39 @@ fn of<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
     handed: &mut Handed,
 ) -> Step<Send> {
     let window = &frame.window;
-    match handed.reason {
-        TOO_BIG => answer::too_big::<F>(ctx, window, handed),
-        TTL_EXPIRED => answer::time_exceeded::<F>(ctx, window, handed),
-        _ => {
-            let Some(packet) = F::control(window) else {
-                return exit(Reason::NotTcpUdp);
-            };
-            if packet.kind == F::ECHO.0 {
-                echo::reply::<F>(window, &packet)
-            } else if F::is_error(packet.kind) {
-                // An error about a service's packet, or about a client's.
-                if service::has_address::<F>(packet.destination) {
-                    about::deliver::<F, FLOW_TABLE, TRACED>(ctx, frame, &packet)
-                } else {
-                    client::deliver::<F, FLOW_TABLE, TRACED>(ctx, frame, &packet)
-                }
-            } else {
-                exit(Reason::NotTcpUdp)
-            }
+    let mut reason = handed.reason;
+    if reason == NOT_TCP_UDP {
+        if let Some(packet) = F::control(window) {
+            return control::<F, FLOW_TABLE, TRACED>(ctx, frame, &packet);
         }
+        match other::deliver::<F, TRACED>(ctx, frame) {
+            Err(Exit(why @ (Reason::TooBig | Reason::TtlExpired))) => reason = why as u32,
+            done => return done,
+        }
+        trace::no_backend::<TRACED>();
+    }
+    match reason {
+        TOO_BIG => answer::too_big::<F>(ctx, window, handed),
+        _ => answer::time_exceeded::<F>(ctx, window, handed),
+    }
+}
+
+#[inline(always)]
+fn control<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
+    ctx: &XdpContext,
+    frame: &Untagged,
+    packet: &ControlPacket<F>,
+) -> Step<Send> {
+    if packet.kind == F::ECHO.0 {
+        echo::reply::<F>(&frame.window, packet)
+    } else if F::is_error(packet.kind) {
+        // An error about a service's packet, or about a client's.
+        if service::has_address::<F>(packet.destination) {
+            about::deliver::<F, FLOW_TABLE, TRACED>(ctx, frame, packet)
+        } else {
+            client::deliver::<F, FLOW_TABLE, TRACED>(ctx, frame, packet)
+        }
+    } else {
+        exit(Reason::NotTcpUdp)
     }
 }

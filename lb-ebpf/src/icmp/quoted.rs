@@ -45,12 +45,22 @@ impl<F: Control> Quoted<F> {
         let Some(quoted) = F::quoted(window, offset(control)) else {
             return exit(Reason::NotTcpUdp);
         };
-        let has_ports = quoted.protocol == protocol::TCP || quoted.protocol == protocol::UDP;
         let is_quoted = holds(control, offset(control) + F::HEADER + size_of::<Ports>());
-        if quoted.source != control.destination || !has_ports || !is_quoted {
+        if quoted.source != control.destination || quoted.protocol == F::ICMP || !is_quoted {
             return exit(Reason::NotTcpUdp);
         }
-        Ok(quoted)
+        let has_ports = matches!(quoted.protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
+        Ok(if has_ports { quoted } else { quoted.without_ports() })
+    }
+
+    /// Of a protocol that has none.
+    #[inline(always)]
+    fn without_ports(self) -> Self {
+        Self {
+            source_port: 0,
+            destination_port: 0,
+            ..self
+        }
     }
 
     /// With the ports at `offset`.
@@ -115,7 +125,7 @@ pub fn translate<F: Control>(
     let checksum = correct_checksum(window, control, quoted.protocol, offset + F::HEADER, addresses + ports);
     let in_header = F::readdress_quoted(window, offset, inside.source, inside.destination, addresses)?;
     let outside = F::change(control.source, source) + F::change(control.destination, destination);
-    let all = ports + checksum + in_header + if F::HAS_PSEUDO_HEADER { outside } else { 0 };
+    let all = ports + checksum + in_header + if F::ICMP_HAS_PSEUDO_HEADER { outside } else { 0 };
     let icmp = control.icmp;
     // SAFETY: checked to lie in the frame, which has not been resized since; only this run has the frame.
     unsafe { (*icmp).checksum = update((*icmp).checksum, all) };

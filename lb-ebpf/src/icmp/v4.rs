@@ -24,8 +24,6 @@ const FRAGMENTATION_NEEDED: u8 = 4;
 const CONTROL: u8 = 0xc0;
 
 impl Control for V4 {
-    const PROTOCOL: u8 = protocol::ICMP;
-    const HAS_PSEUDO_HEADER: bool = false;
     const ECHO: (u16, u16) = (kind(8, 0), kind(0, 0));
     const HEADER: usize = wire::IPV4_BYTES;
     const TOO_BIG: u16 = kind(UNREACHABLE, FRAGMENTATION_NEEDED);

@@ -13,15 +13,13 @@ use crate::{
     family::V6,
     packet::Window,
     parse::L3,
-    wire::{self, Icmp, Ipv6},
+    wire::{self, Icmp, Ipv6, next_header},
 };
 
 /// Errors are the types below this.
 const FIRST_INFORMATION: u8 = 128;
 
 impl Control for V6 {
-    const PROTOCOL: u8 = protocol::ICMPV6;
-    const HAS_PSEUDO_HEADER: bool = true;
     const ECHO: (u16, u16) = (kind(128, 0), kind(129, 0));
     const HEADER: usize = wire::IPV6_BYTES;
     const TOO_BIG: u16 = kind(2, 0);
@@ -81,6 +79,13 @@ impl Control for V6 {
             return None;
         }
         let (from, to, protocol) = (ip.source, ip.destination, ip.next_header);
+        // With extension headers, what tells whose it is, is elsewhere.
+        if matches!(
+            protocol,
+            next_header::HOP_BY_HOP | next_header::ROUTING | next_header::FRAGMENT | next_header::DESTINATION
+        ) {
+            return None;
+        }
         Quoted::with_ports_at(window, offset + wire::IPV6_BYTES, from, to, protocol)
     }
 

@@ -51,6 +51,16 @@ pub struct Packet<F: Header> {
     pub ingress: u32,
 }
 
+/// A packet whose protocol is neither TCP nor UDP.
+pub struct Other<F: Family> {
+    pub source: F::Address,
+    pub destination: F::Address,
+    pub protocol: u8,
+    /// As [`Addresses::header_length`].
+    pub header_length: u8,
+    pub is_fragment: bool,
+}
+
 /// What the IP header says of a packet that is ours.
 pub struct Length {
     pub total: u32,
@@ -68,6 +78,9 @@ pub trait Header: Family {
 
     /// Reads addresses and ports. What has none to read is somebody else's, unless it goes to an address that a service has.
     fn addresses(window: &Window) -> Step<Addresses<Self>>;
+
+    /// Reads a packet for which [`Header::addresses`] gives [`Reason::NotTcpUdp`].
+    fn other(window: &Window) -> Option<Other<Self>>;
 
     /// Reads what [`Header::addresses`] has left. A fragment ends here.
     fn length(window: &Window, addresses: &Addresses<Self>) -> Step<Length>;
@@ -100,7 +113,7 @@ impl<F: Header> Packet<F> {
 
 /// Ends a packet whose ports cannot be read: ours by its address, or somebody else's.
 #[inline(always)]
-fn unreadable<F: Family, T>(destination: F::Address, ours: Reason, other: Reason) -> Step<T> {
+pub fn unreadable<F: Family, T>(destination: F::Address, ours: Reason, other: Reason) -> Step<T> {
     exit(if service::has_address::<F>(destination) {
         ours
     } else {
@@ -111,6 +124,18 @@ fn unreadable<F: Family, T>(destination: F::Address, ours: Reason, other: Reason
 /// Reads the rest of a packet that is ours, and checks it.
 #[inline(always)]
 pub fn whole<F: Header>(ctx: &XdpContext, window: &Window, addresses: Addresses<F>) -> Step<Packet<F>> {
+    let mut packet = of_any_protocol(ctx, window, addresses)?;
+    if addresses.protocol == protocol::TCP {
+        packet.tcp_flags = tcp(window, &addresses, packet.total_length)?;
+    } else {
+        udp(window, &addresses, packet.total_length)?;
+    }
+    Ok(packet)
+}
+
+/// The same as far as the IP header goes.
+#[inline(always)]
+pub fn of_any_protocol<F: Header>(ctx: &XdpContext, window: &Window, addresses: Addresses<F>) -> Step<Packet<F>> {
     let length = F::length(window, &addresses)?;
     let frame_length = window.length();
     if length.total as usize + L3 > frame_length {
@@ -119,17 +144,11 @@ pub fn whole<F: Header>(ctx: &XdpContext, window: &Window, addresses: Addresses<
     if length.hops_left <= 1 {
         return exit(Reason::TtlExpired);
     }
-    let tcp_flags = if addresses.protocol == protocol::TCP {
-        tcp(window, &addresses, length.total)?
-    } else {
-        udp(window, &addresses, length.total)?;
-        0
-    };
     Ok(Packet {
         addresses,
         total_length: length.total,
         traffic_class: length.traffic_class,
-        tcp_flags,
+        tcp_flags: 0,
         frame_length,
         // SAFETY: the context is the one the kernel gave.
         ingress: unsafe { (*ctx.ctx).ingress_ifindex },

@@ -2,7 +2,7 @@
 
 use lb_common::{abi::protocol, reason::Reason};
 
-use super::{Addresses, Header, L3, Length, ports, unreadable};
+use super::{Addresses, Header, L3, Length, Other, ports, unreadable};
 use crate::{
     exit::{Step, exit},
     family::V4,
@@ -44,6 +44,20 @@ impl Header for V4 {
             protocol: ip.protocol,
             header_length,
             kept: (),
+        })
+    }
+
+    #[inline(always)]
+    fn other(window: &Window) -> Option<Other<V4>> {
+        let ip = window.at::<Ipv4>(L3)?;
+        // SAFETY: checked to lie in the frame.
+        let ip = unsafe { &*ip };
+        Some(Other {
+            source: ip.source,
+            destination: ip.destination,
+            protocol: ip.protocol,
+            header_length: (ip.version_ihl() & 0xf) * 4,
+            is_fragment: ip.fragment & (wire::MORE_FRAGMENTS | wire::FRAGMENT_OFFSET) != 0,
         })
     }
 

@@ -4,7 +4,7 @@ use core::intrinsics::cold_path;
 
 use lb_common::{abi::protocol, reason::Reason};
 
-use super::{Addresses, Header, L3, Length, ports, unreadable};
+use super::{Addresses, Header, L3, Length, Other, ports, unreadable};
 use crate::{
     exit::{Step, exit},
     family::V6,
@@ -61,6 +61,22 @@ impl Header for V6 {
             protocol: upper.protocol,
             header_length: upper.header_length,
             kept: upper.first_fragment,
+        })
+    }
+
+    #[inline(always)]
+    fn other(window: &Window) -> Option<Other<V6>> {
+        let ip = window.at::<Ipv6>(L3)?;
+        // SAFETY: checked to lie in the frame.
+        let ip = unsafe { &*ip };
+        let (source, destination) = (ip.source, ip.destination);
+        let chain = chain(window, ip.next_header).ok()?;
+        Some(Other {
+            source,
+            destination,
+            protocol: chain.next,
+            header_length: chain.length,
+            is_fragment: chain.first_fragment != 0,
         })
     }
 
@@ -136,10 +152,9 @@ fn forgotten(word: *mut u32, chain: Chain) -> Chain {
     }
 }
 
-/// Follows extension headers to TCP or UDP.
+/// Follows extension headers as far as they go.
 #[inline(always)]
-fn follow(window: &Window, destination: [u64; 2], next: u8) -> Step<Upper> {
-    cold_path();
+fn chain(window: &Window, next: u8) -> Step<Chain> {
     let Some(word) = FOUND.get_ptr_mut(0) else {
         return exit(Reason::Internal);
     };
@@ -154,6 +169,14 @@ fn follow(window: &Window, destination: [u64; 2], next: u8) -> Step<Upper> {
             found = forgotten(word, step(window, found));
         }
     }
+    Ok(found)
+}
+
+/// Follows extension headers to TCP or UDP.
+#[inline(always)]
+fn follow(window: &Window, destination: [u64; 2], next: u8) -> Step<Upper> {
+    cold_path();
+    let found = chain(window, next)?;
     let end = match (found.end, found.next) {
         (end::NONE, protocol::TCP | protocol::UDP) => end::UPPER,
         (

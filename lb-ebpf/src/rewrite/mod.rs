@@ -55,18 +55,21 @@ pub trait Rewrite: Header {
 #[inline(always)]
 fn transport_sum<F: Header>(window: &Window, packet: &Packet<F>, addresses: u32) -> Step<Option<u32>> {
     let length = (packet.total_length.wrapping_sub(packet.header_length as u32) as u16).to_be();
-    if packet.protocol == protocol::UDP {
-        let Some(udp) = window.at::<Udp>(packet.l4()) else {
-            return exit(Reason::ShortHeader);
-        };
-        // SAFETY: checked to lie in the frame.
-        let udp = unsafe { &*udp };
-        if udp.checksum == 0 || udp.length != length {
-            return Ok(None);
+    match packet.protocol {
+        protocol::UDP => {
+            let Some(udp) = window.at::<Udp>(packet.l4()) else {
+                return exit(Reason::ShortHeader);
+            };
+            // SAFETY: checked to lie in the frame.
+            let udp = unsafe { &*udp };
+            if udp.checksum == 0 || udp.length != length {
+                return Ok(None);
+            }
         }
-    }
-    if packet.protocol == protocol::ICMP {
-        return Ok(Some(0));
+        protocol::TCP => {}
+        icmp if icmp == F::ICMP && !F::ICMP_HAS_PSEUDO_HEADER => return Ok(Some(0)),
+        icmp if icmp == F::ICMP => {}
+        _ => return Ok(None),
     }
     let pseudo = addresses + length as u32 + u16::from_ne_bytes([0, packet.protocol]) as u32;
     Ok(Some(!fold(pseudo) as u32))

@@ -10,7 +10,8 @@ use super::Context;
 use super::attach::XdpArgument;
 use super::output::{Format, Screen};
 use super::table::Table;
-use crate::edge::dataplane::single::{self, Prefix, Single};
+use crate::core::prefix::Prefix;
+use crate::edge::dataplane::single::{self, Single};
 use crate::edge::net;
 
 #[derive(Clone, Debug, clap::Subcommand)]

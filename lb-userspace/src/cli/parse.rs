@@ -1,5 +1,6 @@
 //! Arguments from text. An error is the whole sentence that is shown: what was given, what is wrong with it, what to give.
 
+use crate::core::prefix::Prefix;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use super::usage::BadValue;
 use crate::core::duration;
 use crate::core::edit::split_reference;
 use crate::core::model::XdpMode;
-use crate::edge::dataplane::single::Prefix;
 
 type Parsed<T> = Result<T, BadValue>;
 
@@ -27,10 +27,12 @@ pub struct BackendTarget {
     pub backend: String,
 }
 
-/// `ADDR[:PORT|:FROM-TO][/PROTOCOL]`.
+/// `ADDR[/LEN][:PORT|:FROM-TO][/PROTOCOL]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VipArgument {
     pub address: IpAddr,
+    /// Of a prefix; whether it is one is left to the configuration to look at.
+    pub length: Option<u8>,
     /// A number, or the text of a range; `None`: any.
     pub port: Option<Value>,
     pub protocol: Option<String>,
@@ -73,18 +75,22 @@ pub fn service(text: &str) -> Parsed<String> {
     match target(text)? {
         Target { service, backend: None } => Ok(service),
         _ => Err(BadValue(format!(
-            "{text:?} names a backend; give a service: its name, or VIP:PORT[/tcp|udp]"
+            "{text:?} names a backend; give a service: its name, or VIP:PORT[/tcp|udp|sctp]"
         ))),
     }
 }
 
 pub fn vip(text: &str) -> Parsed<VipArgument> {
-    let wrong = |why: String| BadValue(format!("VIP {text:?}: {why}; give ADDR[:PORT|:FROM-TO][/tcp|udp]"));
-    let (host, protocol) = match text.split_once('/') {
-        Some((host, protocol @ ("tcp" | "udp"))) => (host, Some(protocol.to_owned())),
-        Some((_, protocol)) => return Err(wrong(format!("{protocol} is neither tcp nor udp"))),
-        None => (text, None),
+    let wrong = |why: String| BadValue(format!("VIP {text:?}: {why}; give {VIP}"));
+    let (host, protocol) = match text.rsplit_once('/') {
+        Some((host, protocol @ ("tcp" | "udp" | "sctp" | "any"))) => (host, Some(protocol.to_owned())),
+        Some((_, word)) if !word.starts_with(|c: char| c.is_ascii_digit()) => {
+            return Err(wrong(format!("{word} is not tcp, udp, sctp or any")));
+        }
+        _ => (text, None),
     };
+    let (host, length) = without_length(host).map_err(wrong)?;
+    let host = host.as_str();
     // A range is left to the configuration to look at.
     let range = host.rsplit_once(':').filter(|(_, port)| {
         let (from, to) = port.split_once('-').unwrap_or(("", ""));
@@ -99,9 +105,24 @@ pub fn vip(text: &str) -> Parsed<VipArgument> {
     };
     Ok(VipArgument {
         address,
+        length,
         port,
         protocol,
     })
+}
+
+/// How a VIP is given.
+const VIP: &str = "ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]";
+
+/// Takes the length of a prefix out of the middle.
+fn without_length(text: &str) -> Result<(String, Option<u8>), String> {
+    let Some((host, rest)) = text.split_once('/') else {
+        return Ok((text.to_owned(), None));
+    };
+    let (length, port) = rest.split_once(':').map_or((rest, None), |(length, port)| (length, Some(port)));
+    let number = length.parse().map_err(|_| format!("{length:?} is no length of a prefix"))?;
+    let port = port.map_or(String::new(), |port| format!(":{port}"));
+    Ok((format!("{host}{port}"), Some(number)))
 }
 
 pub fn backend_address(text: &str) -> Parsed<BackendAddress> {

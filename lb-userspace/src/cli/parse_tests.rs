@@ -78,14 +78,26 @@ fn wrong_addresses_say_why() {
     for text in ["10.0.0.1", "2001:db8::1", "[2001:db8::1]/udp"] {
         assert_eq!(vip(text).unwrap().port, None, "{text}");
     }
+    for (text, length, port, protocol) in [
+        ("192.0.2.0/24", Some(24), None, None),
+        ("192.0.2.0/24/any", Some(24), None, Some("any")),
+        ("192.0.2.0/24:80/sctp", Some(24), Some(80), Some("sctp")),
+        ("2001:db8::/64", Some(64), None, None),
+        ("[2001:db8::]/64:80", Some(64), Some(80), None),
+    ] {
+        let parsed = vip(text).unwrap();
+        assert_eq!(parsed.length, length, "{text}");
+        assert_eq!(parsed.port, port.map(Value::from), "{text}");
+        assert_eq!(parsed.protocol.as_deref(), protocol, "{text}");
+    }
     assert_eq!(vip("10.0.0.1:any/tcp").unwrap().port, Some("any".into()));
     assert_eq!(
         said(vip("10.0.0.1:8000-")),
-        r#"VIP "10.0.0.1:8000-": port 8000- is not one from 1 to 65535; give ADDR[:PORT|:FROM-TO][/tcp|udp]"#
+        r#"VIP "10.0.0.1:8000-": port 8000- is not one from 1 to 65535; give ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]"#
     );
     assert_eq!(
         said(vip("10.0.0.1:1/x")),
-        r#"VIP "10.0.0.1:1/x": x is neither tcp nor udp; give ADDR[:PORT|:FROM-TO][/tcp|udp]"#
+        r#"VIP "10.0.0.1:1/x": x is not tcp, udp, sctp or any; give ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]"#
     );
 }
 

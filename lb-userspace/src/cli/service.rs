@@ -22,7 +22,7 @@ pub enum ServiceVerb {
 pub struct AddArgs {
     name: String,
     /// What clients connect to; tcp where the protocol is left out
-    #[arg(long, value_name = "ADDR[:PORT|:FROM-TO][/tcp|udp]", value_parser = super::parse::vip)]
+    #[arg(long, value_name = "ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]", value_parser = super::parse::vip)]
     vip: VipArgument,
     #[command(flatten)]
     fields: FieldArgs,
@@ -36,7 +36,7 @@ pub struct SetArgs {
     #[arg(value_parser = super::parse::service)]
     service: String,
     /// What clients connect to
-    #[arg(long, value_name = "ADDR[:PORT|:FROM-TO][/tcp|udp]", value_parser = super::parse::vip)]
+    #[arg(long, value_name = "ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]", value_parser = super::parse::vip)]
     vip: Option<VipArgument>,
     #[command(flatten)]
     fields: FieldArgs,
@@ -87,11 +87,13 @@ impl FieldArgs {
         };
         if let Some(VipArgument {
             address,
+            length,
             port,
             protocol,
         }) = vip
         {
-            set("address", Some(address.to_string().into()));
+            let length = length.map_or(String::new(), |length| format!("/{length}"));
+            set("address", Some(format!("{address}{length}").into()));
             set("port", Some(port.unwrap_or_else(|| "any".into())));
             set("protocol", protocol.map(Value::from));
         }

@@ -4,13 +4,14 @@
 //! may still name them: what is taken out is *retired* first, and freed by [`Image::collect`] when the janitor has seen a grace
 //! period pass and no flow that names it.
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use lb_common::abi;
 
 use super::model::{Limits, Mode, Protocol, Vip};
-use super::observed::{ResolvedHop, RoutePrefix};
+use super::observed::ResolvedHop;
 
 /// A backend within its service, as the maps know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,7 +109,7 @@ pub struct Image {
     pub sources: Vec<IpAddr>,
     pub egress: BTreeSet<u32>,
     pub backs: BTreeMap<BackOf, abi::Back>,
-    pub routes: BTreeMap<RoutePrefix, abi::Hop>,
+    pub routes: BTreeMap<Prefix, abi::Hop>,
     /// With the number of the last sweep that had ended by then.
     pub retired: Vec<(u64, Rested)>,
 }

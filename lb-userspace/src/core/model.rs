@@ -3,12 +3,14 @@
 //! Nothing in it is a string that still has to be parsed, and no two parts of it contradict each other: what holds a
 //! [`Model`] need not check it again.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use lb_common::abi::Mode;
+
+use super::prefix::Prefix;
 
 /// The whole desired state at one revision.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,51 +30,13 @@ pub struct Node {
     pub interfaces: Vec<Interface>,
     /// Source addresses of `ipip` and `fullnat`; none of a family: the egress interface's own.
     pub source: Vec<IpAddr>,
-    /// At most one of each family.
-    pub ipip_source: Vec<Spread>,
+    /// Addresses that outer headers of `ipip` come from, each flow's from one: so network cards and routers spread flows by them. At most
+    /// one prefix of each family.
+    pub ipip_source: Vec<Prefix>,
     /// Key of the flow hash; the same on every balancer of a cluster.
     pub hash_key: [u64; 2],
     pub limits: Limits,
     pub flow_timeouts: FlowTimeouts,
-}
-
-/// Addresses that outer headers of `ipip` come from, each flow's from one: so network cards and routers spread flows by them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spread {
-    pub address: IpAddr,
-    /// In bits.
-    pub length: u8,
-}
-
-impl Spread {
-    /// Bits of an address of its family.
-    pub fn address_bits(self) -> u8 {
-        if self.address.is_ipv6() { 128 } else { 32 }
-    }
-
-    /// Bits beyond the prefix; `None`: it is longer than an address.
-    pub fn host_bits(self) -> Option<u8> {
-        self.address_bits().checked_sub(self.length)
-    }
-
-    /// Its first address.
-    pub fn network(self) -> IpAddr {
-        let host = u32::from(self.host_bits().unwrap_or(0));
-        match self.address {
-            IpAddr::V4(address) => (address & !Ipv4Addr::from_bits(low_bits(host) as u32)).into(),
-            IpAddr::V6(address) => (address & !Ipv6Addr::from_bits(low_bits(host))).into(),
-        }
-    }
-
-    /// Bits of the last two bytes that are beyond the prefix: of a larger one the rest stays as it is.
-    pub fn mask(self) -> u16 {
-        low_bits(u32::from(self.host_bits().unwrap_or(0))) as u16
-    }
-}
-
-/// So many of the lowest bits.
-fn low_bits(count: u32) -> u128 {
-    u128::MAX.checked_shr(128 - count).unwrap_or(0)
 }
 
 /// An interface and how the program is attached to it.
@@ -122,7 +86,10 @@ pub struct FlowTimeouts {
 /// What clients connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vip {
+    /// Of a prefix the first.
     pub address: IpAddr,
+    /// How many of its bits an address has in common with this one, to be it.
+    pub length: u8,
     /// The first port.
     pub port: u16,
     /// The last one; as a rule the same.
@@ -135,6 +102,7 @@ impl Vip {
     pub const fn new(address: IpAddr, port: u16, protocol: Protocol) -> Self {
         Self {
             address,
+            length: Prefix::host(address).length,
             port,
             last_port: port,
             protocol,
@@ -143,7 +111,24 @@ impl Vip {
 
     /// The same at another port.
     pub const fn at(self, port: u16) -> Self {
-        Self::new(self.address, port, self.protocol)
+        Self {
+            port,
+            last_port: port,
+            ..self
+        }
+    }
+
+    /// Its addresses.
+    pub const fn prefix(self) -> Prefix {
+        Prefix {
+            address: self.address,
+            length: self.length,
+        }
+    }
+
+    /// Whether it has more than one address.
+    pub fn is_prefix(self) -> bool {
+        self.prefix() != Prefix::host(self.address)
     }
 
     /// Whether it has more than one port.
@@ -164,6 +149,9 @@ pub enum Protocol {
     #[default]
     Tcp,
     Udp,
+    Sctp,
+    /// Every protocol; it has no ports.
+    Any,
 }
 
 /// A service and its pool.
@@ -301,12 +289,14 @@ impl Protocol {
         match self {
             Self::Tcp => lb_common::abi::protocol::TCP,
             Self::Udp => lb_common::abi::protocol::UDP,
+            Self::Sctp => lb_common::abi::protocol::SCTP,
+            Self::Any => lb_common::abi::protocol::ANY,
         }
     }
 
     /// The protocol with this IP protocol number, if a service can have it.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Tcp, Self::Udp]
+        [Self::Tcp, Self::Udp, Self::Sctp, Self::Any]
             .into_iter()
             .find(|known| known.number() == number)
     }
@@ -316,23 +306,26 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
+            Self::Any => "any",
         }
     }
 }
 
 impl std::fmt::Display for Vip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let protocol = self.protocol.name();
-        if !self.is_range() {
-            return write!(f, "{}/{protocol}", SocketAddr::new(self.address, self.port));
-        }
         match self.address {
-            IpAddr::V4(address) => write!(f, "{address}:")?,
-            IpAddr::V6(address) => write!(f, "[{address}]:")?,
+            IpAddr::V4(address) => write!(f, "{address}")?,
+            IpAddr::V6(address) => write!(f, "[{address}]")?,
         }
-        match self.is_any() {
-            true => write!(f, "any/{protocol}"),
-            false => write!(f, "{}-{}/{protocol}", self.port, self.last_port),
+        if self.is_prefix() {
+            write!(f, "/{}", self.length)?;
+        }
+        let protocol = self.protocol.name();
+        match (self.is_range(), self.is_any()) {
+            (false, _) => write!(f, ":{}/{protocol}", self.port),
+            (true, true) => write!(f, ":any/{protocol}"),
+            (true, false) => write!(f, ":{}-{}/{protocol}", self.port, self.last_port),
         }
     }
 }

@@ -120,14 +120,6 @@ pub fn unspecified(is_ipv6: bool) -> IpAddr {
 /// The state of a [`HopTarget`]; the error says what is missing and what to do.
 pub type HopState = Result<ResolvedHop, String>;
 
-/// One entry of the mirror of the routes to clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoutePrefix {
-    pub address: IpAddr,
-    /// In bits.
-    pub length: u8,
-}
-
 /// Where packets to a prefix go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteHop {

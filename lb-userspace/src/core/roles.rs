@@ -1,12 +1,13 @@
 //! What addresses can be, by their last two octets or their hash: the account behind the map of the same name (`lb_common::abi::role`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_common::abi::Address;
 use lb_common::abi::role::{self, LINE_BYTES, LINES, RoleLine};
 
 use super::image::BackOf;
+use super::prefix::Prefix;
 
 /// Addresses that are something, grouped by where their byte is.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +18,7 @@ pub struct Roles {
 /// What shares a byte.
 #[derive(Clone, Debug, Default)]
 struct Ending {
-    vips: BTreeSet<IpAddr>,
+    vips: BTreeSet<Prefix>,
     backs: BTreeSet<BackOf>,
     /// Number of each source.
     sources: BTreeMap<IpAddr, u32>,
@@ -37,12 +38,18 @@ impl Ending {
 }
 
 impl Roles {
-    /// A service has this address, or no service has it any more. Gives what to write.
-    pub fn vip(&mut self, address: IpAddr, there: bool) -> (usize, RoleLine) {
-        self.change(address, |ending| match there {
-            true => ending.vips.insert(address),
-            false => ending.vips.remove(&address),
-        })
+    /// A service has these addresses, or no service has them any more. Gives what to write.
+    pub fn vip(&mut self, prefix: Prefix, there: bool) -> Vec<(usize, RoleLine)> {
+        let lines: BTreeSet<u32> = endings(prefix)
+            .map(|(line, byte)| {
+                self.change_ending(line, byte, |ending| match there {
+                    true => ending.vips.insert(prefix),
+                    false => ending.vips.remove(&prefix),
+                });
+                line
+            })
+            .collect();
+        lines.into_iter().map(|line| (line as usize, self.line(line))).collect()
     }
 
     /// A way back of `nat`, there or not any more.
@@ -65,13 +72,17 @@ impl Roles {
 
     fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Ending) -> bool) -> (usize, RoleLine) {
         let (line, byte) = place(address);
+        self.change_ending(line, byte, change);
+        (line as usize, self.line(line))
+    }
+
+    fn change_ending(&mut self, line: u32, byte: usize, change: impl FnOnce(&mut Ending) -> bool) {
         let place = line * LINE_BYTES as u32 + byte as u32;
         let ending = self.endings.entry(place).or_default();
         change(ending);
         if ending.byte() == 0 {
             self.endings.remove(&place);
         }
-        (line as usize, self.line(line))
     }
 
     fn line(&self, line: u32) -> RoleLine {
@@ -82,6 +93,17 @@ impl Roles {
         }
         RoleLine(bytes)
     }
+}
+
+/// The bytes of all addresses of a prefix. In the last two of an address lies every ending, whatever stands before them.
+fn endings(prefix: Prefix) -> impl Iterator<Item = (u32, usize)> {
+    let network = prefix.network();
+    (0..=prefix.mask()).map(move |host| {
+        place(match network {
+            IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() | u32::from(host)).into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() | u128::from(host)).into(),
+        })
+    })
 }
 
 /// Where the byte of an address is: its line, and its place there.
@@ -103,6 +125,29 @@ mod tests {
         octets.into()
     }
 
+    fn host(octets: [u8; 4]) -> Prefix {
+        Prefix::host(address(octets))
+    }
+
+    #[test]
+    fn a_prefix_has_the_endings_of_all_its_addresses() {
+        let all = |text: &str, length| {
+            let address = text.parse().unwrap();
+            let mut roles = Roles::default();
+            roles.vip(Prefix { address, length }, true);
+            roles.vip(host([9, 9, 1, 1]), true);
+            let marked = |(_, line): (usize, RoleLine)| line.0.iter().filter(|byte| **byte == role::VIP).count();
+            let count: usize = roles.lines().map(marked).sum();
+            roles.vip(Prefix { address, length }, false);
+            assert_eq!(roles.lines().map(marked).sum::<usize>(), 1);
+            count
+        };
+        assert_eq!(all("10.0.4.0", 22), 1024 + 1);
+        assert_eq!(all("10.0.0.0", 9), 65_536);
+        assert_eq!(all("2001:db8::4400", 120), 256 + 1);
+        assert_eq!(all("2001:db8::", 32), 65_536);
+    }
+
     fn byte(of: [u8; 4], (line, bytes): (usize, RoleLine)) -> u8 {
         let (there, place) = place(address(of));
         assert_eq!(there as usize, line);
@@ -121,10 +166,10 @@ mod tests {
     fn an_ending_is_forgotten_with_the_last_address_that_has_it() {
         let (one, other) = ([10, 0, 1, 1], [10, 9, 1, 1]);
         let mut roles = Roles::default();
-        roles.vip(address(one), true);
-        roles.vip(address(other), true);
-        assert_eq!(byte(one, roles.vip(address(one), false)), role::VIP);
-        assert_eq!(byte(one, roles.vip(address(other), false)), 0);
+        roles.vip(host(one), true);
+        roles.vip(host(other), true);
+        assert_eq!(byte(one, roles.vip(host(one), false)[0]), role::VIP);
+        assert_eq!(byte(one, roles.vip(host(other), false)[0]), 0);
         assert!(roles.endings.is_empty());
     }
 
@@ -148,7 +193,7 @@ mod tests {
         let last = [10, 0, 2, 2];
         assert_eq!(byte(last, roles.source(address(last), 62)), role::SOME_SOURCE);
         assert_eq!(
-            byte(last, roles.vip(address(last), true)),
+            byte(last, roles.vip(host(last), true)[0]),
             role::SOME_SOURCE | role::VIP
         );
     }
@@ -156,7 +201,7 @@ mod tests {
     #[test]
     fn the_lines_hold_every_ending() {
         let mut roles = Roles::default();
-        roles.vip(address([10, 0, 0, 0]), true);
+        roles.vip(host([10, 0, 0, 0]), true);
         roles.source(address([10, 0, 255, 255]), 0);
         let lines: Vec<_> = roles.lines().filter(|(_, line)| line.0 != [0; LINE_BYTES]).collect();
         assert_eq!(lines.len(), 2);

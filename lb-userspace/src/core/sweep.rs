@@ -16,7 +16,8 @@ pub fn expired(forward: FlowValue, back: FlowValue, now: u16, protocol: Protocol
 
 fn timeout(forward: u8, back: u8, protocol: Protocol, timeouts: &FlowTimeouts) -> u64 {
     let timeout = match protocol {
-        Protocol::Udp => timeouts.udp,
+        // `fullnat` has no services of the others.
+        Protocol::Udp | Protocol::Sctp | Protocol::Any => timeouts.udp,
         Protocol::Tcp if forward == flow_state::RST || back == flow_state::RST => timeouts.tcp_closed,
         Protocol::Tcp if forward == flow_state::FIN && back == flow_state::FIN => timeouts.tcp_closed,
         Protocol::Tcp if forward == flow_state::EMBRYONIC => timeouts.tcp_embryonic,

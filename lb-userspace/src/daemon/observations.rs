@@ -1,12 +1,13 @@
 //! What is known of each backend and of the network, as it was last said.
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::core::image::{BackendKey, Image};
 use crate::core::model::{AdminState, Backend, Check, Model};
-use crate::core::observed::{CheckReport, Health, HopState, HopTarget, ResolvedHop, RouteHop, RoutePrefix};
+use crate::core::observed::{CheckReport, Health, HopState, HopTarget, ResolvedHop, RouteHop};
 use crate::core::pool::Observation;
 use crate::core::view::{CHECK_BUCKETS, LastCheck};
 use crate::edge::net::Link;
@@ -29,7 +30,7 @@ pub struct Observations {
     good: HashMap<HopTarget, ResolvedHop>,
     pub links: Vec<Link>,
     /// The mirror of the routes to clients.
-    pub routes: BTreeMap<RoutePrefix, RouteHop>,
+    pub routes: BTreeMap<Prefix, RouteHop>,
     /// By service, backend and code.
     pub checks: HashMap<(String, String, String), u64>,
     pub durations: HashMap<String, Histogram>,
@@ -212,13 +213,13 @@ impl Observations {
     }
 
     /// The mirror of the routes to clients, with this host's own addresses on top.
-    pub fn routes_with_own_addresses(&self) -> BTreeMap<RoutePrefix, RouteHop> {
+    pub fn routes_with_own_addresses(&self) -> BTreeMap<Prefix, RouteHop> {
         let mut routes = self.routes.clone();
         let own = self.links.iter().flat_map(|link| &link.addresses);
         routes.extend(own.map(|(address, _)| {
             let address = *address;
             let length = if address.is_ipv6() { 128 } else { 32 };
-            (RoutePrefix { address, length }, RouteHop::Host)
+            (Prefix { address, length }, RouteHop::Host)
         }));
         routes
     }

@@ -1,5 +1,6 @@
 //! The configuration, in the maps: what the daemon would have written in a network where everything is known.
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ use crate::core::config::{self, Format};
 use crate::core::edit::{self, Document, Edit};
 use crate::core::image::{BackendKey, Image};
 use crate::core::model::{Mode, Model, SetBy, Vip, mode_name};
-use crate::core::observed::{Health, HopState, ResolvedHop, RouteHop, RoutePrefix, unspecified};
+use crate::core::observed::{Health, HopState, ResolvedHop, RouteHop, unspecified};
 use crate::core::plan::{self, Wanted, WantedBackend};
 use crate::core::pool::{self, Observation};
 use crate::edge::dataplane::run::{INGRESS, Outcome, Runner, Verdict, slot_state_name};
@@ -100,7 +101,7 @@ impl World {
             let ops = plan::service_gone(&mut loaded.image, vip, 0);
             loaded.dataplane.apply(&ops)?;
         }
-        let everywhere = |address: IpAddr| (RoutePrefix { address, length: 0 }, RouteHop::Via(hop(address)));
+        let everywhere = |address: IpAddr| (Prefix { address, length: 0 }, RouteHop::Via(hop(address)));
         let routes = [false, true].map(|is_ipv6| everywhere(unspecified(is_ipv6)));
         let ops = plan::routes(&mut loaded.image, &BTreeMap::from(routes));
         loaded.dataplane.apply(&ops)?;

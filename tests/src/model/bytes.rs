@@ -21,6 +21,12 @@ pub fn address_at(bytes: &[u8], at: usize, is_ipv6: bool) -> Option<IpAddr> {
     Some(Ipv4Addr::from(octets).into())
 }
 
+/// Whether so many of the first bits of two addresses are the same.
+pub fn begin_alike(one: IpAddr, other: IpAddr, bits: u8) -> bool {
+    let bit = |address: IpAddr, at: u8| octets(address)[usize::from(at / 8)] >> (7 - at % 8) & 1;
+    one.is_ipv4() == other.is_ipv4() && (0..bits).all(|at| bit(one, at) == bit(other, at))
+}
+
 pub fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),

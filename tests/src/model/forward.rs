@@ -109,12 +109,12 @@ impl Balancer {
     pub(super) fn client(&self, ends: &Ends) -> Option<(SocketAddr, usize, u32)> {
         if let Some(held) = self.flows.by_source.get(&ends.to) {
             let service = &self.services[held.service];
-            if service.number() == ends.protocol && service.backends[&held.backend].address == ends.from {
+            if service.number() == Some(ends.protocol) && service.backends[&held.backend].address == ends.from {
                 return Some((held.client, held.service, held.backend));
             }
         }
         let services = self.services.iter().enumerate();
-        let nat = services.filter(|(_, service)| service.mode == Mode::Nat && service.number() == ends.protocol);
+        let nat = services.filter(|(_, service)| service.mode == Mode::Nat && service.number() == Some(ends.protocol));
         nat.flat_map(|(number, service)| service.backends.iter().map(move |(id, backend)| (number, *id, backend)))
             .find(|(_, _, backend)| backend.address == ends.from)
             .map(|(number, id, _)| (ends.to, number, id))
@@ -176,7 +176,8 @@ fn covered(packet: &[u8], ends: &Ends) -> Option<(std::ops::Range<usize>, usize)
             let at = ends.header + 6;
             (u16_at(packet, at)? != 0).then_some((ends.header..ends.header + length, at))
         }
-        ICMP | ICMPV6 => Some((ends.header..total, ends.header + 2)),
+        ICMP if packet[0] >> 4 == 4 => Some((ends.header..total, ends.header + 2)),
+        ICMPV6 if packet[0] >> 4 == 6 => Some((ends.header..total, ends.header + 2)),
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ use super::{Step, end};
 
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
+pub const SCTP: u8 = 132;
 pub const ICMP: u8 = 1;
 pub const ICMPV6: u8 = 58;
 
@@ -37,6 +38,24 @@ pub struct Ends {
     pub header: usize,
     /// Of IPv6: whether more follows. IPv4 says it in the header.
     pub is_first_fragment: bool,
+}
+
+/// A packet with neither TCP nor UDP.
+pub enum Other {
+    /// Whoever it is for.
+    Known(Ends),
+    /// SCTP that ends before its ports.
+    Short(Ends),
+}
+
+impl Ends {
+    fn with_ports(self, from: u16, to: u16) -> Self {
+        Self {
+            from: SocketAddr::new(self.from.ip(), from),
+            to: SocketAddr::new(self.to.ip(), to),
+            ..self
+        }
+    }
 }
 
 impl<'a> Frame<'a> {
@@ -114,14 +133,28 @@ impl<'a> Frame<'a> {
         if ip.len() < 40 || ip[0] >> 4 != 6 {
             return end(Reason::OtherMalformed);
         }
+        let ends = self.upper_of_ipv6(&is_ours)?;
+        if ends.protocol != TCP && ends.protocol != UDP {
+            return end(Reason::NotTcpUdp);
+        }
+        let Some((source_port, port)) = self.ports(ends.header) else {
+            return end(if is_ours(ends.to.ip()) {
+                Reason::ShortHeader
+            } else {
+                Reason::OtherMalformed
+            });
+        };
+        Ok(ends.with_ports(source_port, port))
+    }
+
+    /// Behind the extension headers, without ports.
+    fn upper_of_ipv6(&self, is_ours: impl Fn(IpAddr) -> bool) -> Step<Ends> {
+        let ip = self.packet;
         let (from, to) = (self.address(8), self.address(24));
         let mine = |ours, other| end(if is_ours(to) { ours } else { other });
         let (mut next, mut header, mut is_first_fragment) = (ip[6], 40, false);
         let mut followed = 0;
-        while next != TCP && next != UDP {
-            if ![0, 43, 44, 60].contains(&next) {
-                return end(Reason::NotTcpUdp);
-            }
+        while [0, 43, 44, 60].contains(&next) {
             if followed == EXTENSIONS_MAX {
                 return mine(Reason::ExtensionHeaders, Reason::NoService);
             }
@@ -149,15 +182,34 @@ impl<'a> Frame<'a> {
             header += bytes;
             followed += 1;
         }
-        let Some((source_port, port)) = self.ports(header) else {
-            return mine(Reason::ShortHeader, Reason::OtherMalformed);
-        };
         Ok(Ends {
-            from: SocketAddr::new(from, source_port),
-            to: SocketAddr::new(to, port),
+            from: SocketAddr::new(from, 0),
+            to: SocketAddr::new(to, 0),
             protocol: next,
             header,
             is_first_fragment,
+        })
+    }
+
+    /// Addresses, protocol, and the ports of SCTP, of a packet that has neither TCP nor UDP.
+    pub fn other_ends(&self) -> Step<Other> {
+        let ends = if self.is_ipv6() {
+            self.upper_of_ipv6(|_| false)?
+        } else {
+            Ends {
+                from: SocketAddr::new(self.address(12), 0),
+                to: SocketAddr::new(self.address(16), 0),
+                protocol: self.packet[9],
+                header: usize::from(self.packet[0] & 0xf) * 4,
+                is_first_fragment: u16_at(self.packet, 6).is_some_and(|word| word & 0x3fff != 0),
+            }
+        };
+        if ends.protocol != SCTP || ends.is_first_fragment {
+            return Ok(Other::Known(ends));
+        }
+        Ok(match self.ports(ends.header) {
+            Some((source_port, port)) => Other::Known(ends.with_ports(source_port, port)),
+            None => Other::Short(ends),
         })
     }
 
@@ -200,7 +252,7 @@ impl<'a> Frame<'a> {
         if self.hops_left() <= 1 {
             return end(Reason::TtlExpired);
         }
-        let transport = &self.packet[ends.header..];
+        let transport = self.packet.get(ends.header..).unwrap_or(&[]);
         if ends.protocol == TCP {
             let Some(header) = transport.get(..20) else {
                 return end(Reason::ShortHeader);
@@ -210,6 +262,13 @@ impl<'a> Frame<'a> {
                 return end(Reason::BadLength);
             }
             return Ok(header[13]);
+        }
+        if ends.protocol == SCTP {
+            // The common header, and one chunk's.
+            return if ends.header + 16 > total { end(Reason::BadLength) } else { Ok(0) };
+        }
+        if ends.protocol != UDP {
+            return if ends.header > total { end(Reason::BadLength) } else { Ok(0) };
         }
         let Some(length) = u16_at(transport, 4).filter(|_| transport.len() >= 8) else {
             return end(Reason::ShortHeader);

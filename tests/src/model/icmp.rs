@@ -7,7 +7,7 @@ use lb_userspace::core::model::Mode;
 
 use super::bytes::{RIGHT, Sums, address_at, octets, pseudo, put16, sealed, sum, u16_at};
 use super::forward::{self, Packet, in_outer, largest, one_hop_less, readdress, seal, sent};
-use super::frame::{Ends, Frame, ICMP, ICMPV6, TCP, UDP};
+use super::frame::{Ends, Frame, ICMP, ICMPV6, Other, SCTP, TCP, UDP};
 use super::{Balancer, Fate, Step, Wanted, end};
 
 /// How much of a packet an error quotes: the first of these that the packet has, if its IP header and eight bytes fit in.
@@ -88,14 +88,35 @@ impl Balancer {
     }
 
     /// What has neither TCP nor UDP.
-    pub(super) fn control(&self, frame: &Frame) -> Step<Fate> {
-        let Some(control) = Control::read(frame) else {
+    pub(super) fn neither(&mut self, frame: &Frame) -> Step<Fate> {
+        match Control::read(frame) {
+            Some(control) => self.control(frame, &control),
+            None => self.other(frame),
+        }
+    }
+
+    /// SCTP, and what has no ports.
+    fn other(&mut self, frame: &Frame) -> Step<Fate> {
+        let ends = match frame.other_ends()? {
+            Other::Known(ends) => ends,
+            Other::Short(ends) if self.has_address(ends.to.ip()) => return end(Reason::ShortHeader),
+            Other::Short(_) => return end(Reason::NotTcpUdp),
+        };
+        let is_icmp = ends.protocol == if frame.is_ipv6() { ICMPV6 } else { ICMP };
+        let Some(number) = self.find(&ends).filter(|_| !is_icmp) else {
             return end(Reason::NotTcpUdp);
         };
+        if ends.is_first_fragment {
+            return end(Reason::Fragment);
+        }
+        self.forward(frame, &ends, number)
+    }
+
+    fn control(&self, frame: &Frame, control: &Control) -> Step<Fate> {
         let is_ipv6 = frame.is_ipv6();
         let (request, reply) = if is_ipv6 { (128, 129) } else { (8, 0) };
         if (control.kind, control.code) == (request, 0) {
-            return self.echo(frame, &control, reply);
+            return self.echo(frame, control, reply);
         }
         let is_error = match is_ipv6 {
             true => control.kind < 128,
@@ -105,8 +126,8 @@ impl Balancer {
             return end(Reason::NotTcpUdp);
         }
         match self.has_address(control.to) {
-            true => self.about_backend(frame, &control),
-            false => self.about_client(frame, &control),
+            true => self.about_backend(frame, control),
+            false => self.about_client(frame, control),
         }
     }
 
@@ -282,9 +303,18 @@ struct Quoted {
 impl Quoted {
     /// The one that an error is about, if it says whose it was: sent by who gets the error.
     fn read(frame: &Frame, control: &Control) -> Step<Self> {
-        Self::of(frame, control)
-            .filter(|quoted| quoted.from.ip() == control.to && [TCP, UDP].contains(&quoted.protocol))
-            .map_or_else(|| end(Reason::NotTcpUdp), Ok)
+        let icmp = if control.is_ipv6 { ICMPV6 } else { ICMP };
+        let Some(mut quoted) = Self::of(frame, control) else {
+            return end(Reason::NotTcpUdp);
+        };
+        if quoted.from.ip() != control.to || quoted.protocol == icmp {
+            return end(Reason::NotTcpUdp);
+        }
+        if ![TCP, UDP, SCTP].contains(&quoted.protocol) {
+            quoted.from.set_port(0);
+            quoted.to.set_port(0);
+        }
+        Ok(quoted)
     }
 
     fn of(frame: &Frame, control: &Control) -> Option<Self> {
@@ -293,7 +323,8 @@ impl Quoted {
         let (header, first, protocol) = if is_ipv6 { (40, 8, 6) } else { (20, 12, 9) };
         let length = if is_ipv6 { 16 } else { 4 };
         let is_header = match is_ipv6 {
-            true => message.first()? >> 4 == 6,
+            // Behind extension headers it does not tell, either.
+            true => message.first()? >> 4 == 6 && ![0, 43, 44, 60].contains(message.get(6)?),
             // With options the ports are elsewhere; in a later fragment there are none.
             false => *message.first()? == 0x45 && u16_at(message, 6)? & 0x1fff == 0,
         };

@@ -122,12 +122,19 @@ pub struct Backend {
 }
 
 impl Service {
-    /// Its protocol's number.
-    fn number(&self) -> u8 {
+    /// Its protocol's number; `None`: every protocol is its.
+    fn number(&self) -> Option<u8> {
         match self.vip.protocol {
-            Protocol::Tcp => 6,
-            Protocol::Udp => 17,
+            Protocol::Tcp => Some(6),
+            Protocol::Udp => Some(17),
+            Protocol::Sctp => Some(132),
+            Protocol::Any => None,
         }
+    }
+
+    /// Whether it takes packets to this address.
+    fn is_at(&self, address: IpAddr) -> bool {
+        bytes::begin_alike(self.vip.address, address, self.vip.length)
     }
 }
 
@@ -164,7 +171,7 @@ impl Balancer {
     fn way(&mut self, frame: &Frame) -> Step<Fate> {
         let ends = match frame.ends(|address| self.has_address(address)) {
             Ok(ends) => ends,
-            Err(End(Reason::NotTcpUdp)) => return self.control(frame),
+            Err(End(Reason::NotTcpUdp)) => return self.neither(frame),
             Err(end) => return Err(end),
         };
         if let Some(number) = self.find(&ends) {
@@ -175,24 +182,23 @@ impl Balancer {
 
     /// Whether some service has this address.
     fn has_address(&self, address: IpAddr) -> bool {
-        self.services.iter().any(|service| service.vip.address == address)
+        self.services.iter().any(|service| service.is_at(address))
     }
 
     /// The service that a packet is for.
     fn find(&self, ends: &Ends) -> Option<usize> {
         let services = self.services.iter().enumerate();
         let fitting = services.filter(|(_, service)| {
-            let Vip {
-                address,
-                port,
-                last_port,
-                ..
-            } = service.vip;
+            let Vip { port, last_port, .. } = service.vip;
             let is_port = (port..=last_port).contains(&ends.to.port());
-            address == ends.to.ip() && is_port && service.number() == ends.protocol
+            let is_protocol = service.number().is_none_or(|number| number == ends.protocol);
+            service.is_at(ends.to.ip()) && is_port && is_protocol
         });
-        // The one with the fewest ports.
-        let smallest = fitting.min_by_key(|(_, service)| service.vip.last_port - service.vip.port);
+        // Of those with the longest prefix the one with the fewest ports; one for every protocol is the last.
+        let smallest = fitting.min_by_key(|(_, service)| {
+            let Vip { port, last_port, length, .. } = service.vip;
+            (u8::MAX - length, service.number().is_none(), last_port - port)
+        });
         smallest.map(|(number, _)| number)
     }
 

@@ -9,6 +9,7 @@ use etherparse::{Ethernet2Header, IpDscp, IpEcn, IpNumber, Ipv4Header, Ipv4Optio
 use super::ip::{Ip, udp_header};
 use super::outer::Outer;
 use super::places::{BALANCER_MAC, ROUTER_MAC};
+use lb_userspace::core::model::Protocol;
 
 /// What trailing bytes of a frame are filled with: nothing that a balancer would write there.
 const PADDING: u8 = 0xee;
@@ -58,12 +59,42 @@ impl Frame {
         Self::new(from, to, Transport::Udp { ports, checksum: true })
     }
 
+    /// A packet of some other protocol, from the router to the balancer; its header is for the payload to have.
+    pub fn of_protocol(from: IpAddr, to: IpAddr, protocol: u8) -> Self {
+        let (from, to) = (SocketAddr::new(from, 0), SocketAddr::new(to, 0));
+        Self::of(from, to, IpNumber(protocol), Transport::Other)
+    }
+
+    /// An SCTP packet (RFC 9260) with one chunk of this type. Its checksum is nobody's to look at on the way.
+    pub fn sctp(from: impl Into<SocketAddr>, to: impl Into<SocketAddr>, chunk: u8) -> Self {
+        let (from, to) = (from.into(), to.into());
+        let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
+        let (tag, checksum) = ([0x12, 0x34, 0x56, 0x78], [0x9a, 0xbc, 0xde, 0xf0]);
+        let header = [&ports, &tag[..], &checksum, &[chunk, 0, 0, 4]].concat();
+        Self::of_protocol(from.ip(), to.ip(), ip_number::SCTP.0).payload(&header)
+    }
+
+    /// The first packet of a flow: of a service for every protocol, ESP.
+    pub fn first(protocol: Protocol, from: impl Into<SocketAddr>, to: impl Into<SocketAddr>) -> Self {
+        let (from, to) = (from.into(), to.into());
+        match protocol {
+            Protocol::Tcp => Self::tcp(from, to).syn(),
+            Protocol::Udp => Self::udp(from, to),
+            Protocol::Sctp => Self::sctp(from, to, 1),
+            Protocol::Any => Self::of_protocol(from.ip(), to.ip(), 50).payload(b"sealed"),
+        }
+    }
+
     fn new(from: SocketAddr, to: SocketAddr, transport: Transport) -> Self {
         let protocol = match transport {
             Transport::Tcp(_) => ip_number::TCP,
             Transport::Udp { .. } => ip_number::UDP,
             Transport::Other => panic!("it has no ports"),
         };
+        Self::of(from, to, protocol, transport)
+    }
+
+    fn of(from: SocketAddr, to: SocketAddr, protocol: IpNumber, transport: Transport) -> Self {
         let ip = match Ip::between(from.ip(), to.ip(), TTL, protocol) {
             Ip::V4(header) => Ip::V4(Ipv4Header {
                 identification: 0x1d0f,
@@ -265,7 +296,11 @@ impl Frame {
     /// The same with a UDP header to this port between (GUE variant 1). It has a checksum in IPv6, as the packet's own say what is
     /// in it: so not where it has none, nor has extension headers.
     pub fn in_gue(self, source: impl Into<IpAddr>, destination: impl Into<IpAddr>, port: u16) -> Self {
-        let is_summed = !matches!(self.transport, Transport::Udp { checksum: false, .. });
+        let is_summed = match self.transport {
+            Transport::Tcp(_) => true,
+            Transport::Udp { checksum, .. } => checksum,
+            Transport::Other => [ip_number::ICMP, ip_number::IPV6_ICMP].contains(&self.ip.protocol()),
+        };
         let can_be_summed = is_summed && self.extensions.is_empty();
         let outer = Outer::around(&self.ip, source.into(), destination.into());
         let outer = Some(outer.with_udp(port, can_be_summed));

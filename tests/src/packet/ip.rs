@@ -12,6 +12,14 @@ pub enum Ip {
 }
 
 impl Ip {
+    /// What follows the header, before any extension header.
+    pub fn protocol(&self) -> IpNumber {
+        match self {
+            Self::V4(ip) => ip.protocol,
+            Self::V6(ip) => ip.next_header,
+        }
+    }
+
     /// A header of the family that both addresses have, never to be fragmented.
     pub fn between(source: IpAddr, destination: IpAddr, ttl: u8, protocol: IpNumber) -> Self {
         match (source, destination) {

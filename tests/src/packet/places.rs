@@ -79,6 +79,19 @@ impl Family {
         Vip::new(self.service().ip(), self.service().port(), protocol)
     }
 
+    /// What a service of this protocol has there: one for every protocol has every port.
+    pub fn vip_of(self, protocol: Protocol) -> Vip {
+        let vip = self.vip(protocol);
+        match protocol {
+            Protocol::Any => Vip {
+                port: 0,
+                last_port: u16::MAX,
+                ..vip
+            },
+            _ => vip,
+        }
+    }
+
     /// The client's flow number `n`.
     pub fn client(self, n: u16) -> SocketAddr {
         match self {

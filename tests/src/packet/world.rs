@@ -1,5 +1,6 @@
 //! The program with its maps, filled by the daemon's own plan. Nothing is attached, nothing is pinned.
 
+use lb_userspace::core::prefix::Prefix;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,7 +8,7 @@ use lb_common::abi::Counters;
 use lb_common::reason::Reason;
 use lb_userspace::core::image::{BackendKey, Image, Placed};
 use lb_userspace::core::model::{Limits, Mode, Vip};
-use lb_userspace::core::observed::{RouteHop, RoutePrefix};
+use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan::{self, Op, Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::Traffic;
 use lb_userspace::edge::dataplane::run::{Outcome, Runner, Verdict};
@@ -134,7 +135,7 @@ impl World {
     /// What the mirror of the routes says of every client; `None`: nothing.
     pub fn route_clients(&mut self, hop: Option<RouteHop>) {
         let everywhere = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        let prefix = |address| RoutePrefix { address, length: 0 };
+        let prefix = |address| Prefix { address, length: 0 };
         let wanted: BTreeMap<_, _> = match hop {
             Some(hop) => everywhere.map(|address| (prefix(address), hop)).into(),
             None => BTreeMap::new(),

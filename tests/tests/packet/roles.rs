@@ -1,5 +1,6 @@
 //! What addresses can be, by their last two octets: right where addresses end alike, and after a daemon was killed.
 
+use lb_userspace::core::prefix::Prefix;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use lb_tests::packet::places::{CLIENT_HOP, SERVICE, SOURCES, backend, client, vi
 use lb_tests::packet::{Frame, Setup, World, pool, service};
 use lb_tests::{needs_bpf, needs_flow_table};
 use lb_userspace::core::model::{Mode, Protocol};
-use lb_userspace::core::observed::{RouteHop, RoutePrefix};
+use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan;
 use lb_userspace::edge::dataplane::run::Runner;
 use lb_userspace::edge::dataplane::testing::forget_roles;
@@ -132,7 +133,7 @@ fn a_daemon_that_adopts_maps_mends_what_was_not_written() {
         std::process::id()
     )));
     let mut first = open(&pins);
-    let everywhere = RoutePrefix {
+    let everywhere = Prefix {
         address: Ipv4Addr::UNSPECIFIED.into(),
         length: 0,
     };

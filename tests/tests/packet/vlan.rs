@@ -1,6 +1,7 @@
 //! VLAN tags: of packets as they come in, and of their next hops. A packet becomes what it becomes without tags, which other tests look
 //! at byte by byte, with the tags of its next hop; whatever is not sent on keeps those that it has.
 
+use lb_userspace::core::prefix::Prefix;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -13,7 +14,7 @@ use lb_tests::packet::tag::{Tag, customer, hop_tags, provider, tagged, untagged}
 use lb_tests::packet::world::key;
 use lb_tests::packet::{Frame, Icmp, Setup, World, assert_same, bad_checksum, service};
 use lb_userspace::core::model::{Mode, Protocol};
-use lb_userspace::core::observed::{ResolvedHop, RouteHop, RoutePrefix};
+use lb_userspace::core::observed::{ResolvedHop, RouteHop};
 use lb_userspace::core::plan::{self, Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::run::Verdict;
 
@@ -184,7 +185,7 @@ fn what_the_kernel_routes_keeps_its_tags() {
     for (mode, setup) in through(&[Mode::Nat]) {
         // Set up.
         let mut world = world(&setup, mode, Family::V4, Family::V4, Some(&[]), MTU);
-        let everywhere = RoutePrefix {
+        let everywhere = Prefix {
             address: Ipv4Addr::UNSPECIFIED.into(),
             length: 0,
         };

@@ -1,10 +1,11 @@
 //! The single values of a document: what they mean, and what to say when they mean nothing.
 
+use crate::core::prefix::Prefix;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::core::model::{Interface, NextHop, Spread, XdpMode};
+use crate::core::model::{Interface, NextHop, XdpMode};
 
 /// What is wrong with a value, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,16 +68,57 @@ pub fn address(text: &str) -> Result<IpAddr, Wrong> {
     let Ok(address) = text.parse::<IpAddr>() else {
         return not_an_address(text);
     };
-    let fault = match address {
-        IpAddr::V4(address) => fault_v4(address),
-        IpAddr::V6(address) => fault_v6(address),
-    };
+    let of_router = matches!(address, IpAddr::V6(a) if a.to_bits() as u64 == 0);
+    let fault = fault(address).or(of_router.then_some("is that of any router of its network"));
     match fault {
         None => Ok(address),
         Some(fault) => wrong(
             format!("address {address} {fault}"),
             "give the address of one host, like 10.0.1.2 or 2001:db8::2",
         ),
+    }
+}
+
+/// What clients connect to: such an address, or a prefix of them.
+pub fn address_or_prefix(text: &str) -> Result<Prefix, Wrong> {
+    let halves = text.split_once('/');
+    let Some((address, length)) = halves.and_then(|(address, length)| Some((address.parse().ok()?, length))) else {
+        return address(text).map(Prefix::host);
+    };
+    let shortest = match address {
+        IpAddr::V4(_) => SHORTEST_PREFIX,
+        IpAddr::V6(_) => SHORTEST_PREFIX_V6,
+    };
+    let longest = Prefix::host(address).length;
+    let Some(length) = length.parse().ok().filter(|length| (shortest..=longest).contains(length)) else {
+        return wrong(
+            format!("prefix {text} has no length from {shortest} to {longest}"),
+            "give one like 192.0.2.0/24 or 2001:db8:0:7::/64",
+        );
+    };
+    let prefix = Prefix { address, length };
+    match fault(address) {
+        _ if length == longest => self::address(&address.to_string()).map(Prefix::host),
+        Some(fault) => wrong(
+            format!("address {address} {fault}"),
+            "give a prefix of addresses of hosts",
+        ),
+        None if prefix.network() != address => wrong(
+            format!("prefix {text} has bits beyond its length"),
+            format!("write {}/{length}", prefix.network()),
+        ),
+        None => Ok(prefix),
+    }
+}
+
+/// A service of shorter ones would take what is this host's own.
+const SHORTEST_PREFIX: u8 = 8;
+const SHORTEST_PREFIX_V6: u8 = 16;
+
+fn fault(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(address) => fault_v4(address),
+        IpAddr::V6(address) => fault_v6(address),
     }
 }
 
@@ -97,7 +139,6 @@ fn fault_v6(address: Ipv6Addr) -> Option<&'static str> {
         a if a.is_multicast() => Some("is a multicast address"),
         a if a.is_unicast_link_local() => Some("is a link-local address, which says nothing without its interface"),
         a if a.to_ipv4_mapped().is_some() => Some("is an IPv4 address in IPv6 clothes, which no packet has"),
-        a if a.to_bits() as u64 == 0 => Some("is that of any router of its network"),
         _ => None,
     }
 }
@@ -108,8 +149,8 @@ fn not_an_address(text: &str) -> Result<IpAddr, Wrong> {
         .is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
     if prefix {
         return wrong(
-            format!("address {text:?} is a prefix, which is not built yet"),
-            "give one address, without the length",
+            format!("address {text:?} is a prefix"),
+            "give the address of one host, without the length",
         );
     }
     if let Ok(socket) = text.parse::<std::net::SocketAddr>() {
@@ -149,7 +190,7 @@ pub fn address_of(family: &str, text: &str) -> Result<IpAddr, Wrong> {
 }
 
 /// A prefix whose addresses flows are spread over.
-pub fn spread(family: &str, text: &str) -> Result<Spread, Wrong> {
+pub fn spread(family: &str, text: &str) -> Result<Prefix, Wrong> {
     let help = match family {
         "ipv6" => "give one like 2001:db8:0:7::/64",
         _ => "give one like 10.255.0.0/16",
@@ -163,7 +204,7 @@ pub fn spread(family: &str, text: &str) -> Result<Spread, Wrong> {
     if address.is_ipv6() != (family == "ipv6") {
         return wrong(format!("prefix {text} is not {family}"), help);
     }
-    let spread = Spread { address, length };
+    let spread = Prefix { address, length };
     match spread.host_bits() {
         None => wrong(format!("prefix {text} is longer than an address"), help),
         Some(0) => wrong(

@@ -9,18 +9,30 @@ use crate::core::model::{Backend, Model, Service, Vip};
 /// Names listed in a refusal at most.
 const LISTED: usize = 8;
 
-/// Splits `SERVICE` or `SERVICE/BACKEND`, where a service may be `VIP:PORT/PROTOCOL`.
+/// Splits `SERVICE` or `SERVICE/BACKEND`, where a service may be `VIP:PORT/PROTOCOL`, and its VIP a prefix.
 pub fn split_reference(text: &str) -> (&str, Option<&str>) {
-    let after_vip = text.split_once('/').and_then(|(vip, rest)| {
+    let length = length_of_prefix(text);
+    let after_vip = text[length..].split_once('/').and_then(|(vip, rest)| {
         let protocol = rest.split('/').next().unwrap_or(rest);
-        let is_protocol = vip.contains(':') && matches!(protocol, "tcp" | "udp" | "sctp");
-        is_protocol.then_some(vip.len() + 1 + protocol.len())
+        let is_protocol = vip.contains(':') && matches!(protocol, "tcp" | "udp" | "sctp" | "any");
+        is_protocol.then_some(length + vip.len() + 1 + protocol.len())
     });
-    let split = after_vip.or_else(|| text.find('/')).filter(|end| *end < text.len());
+    let after_name = || text[length..].find('/').map(|end| length + end);
+    let split = after_vip.or_else(after_name).filter(|end| *end < text.len());
     match split {
         Some(end) => (&text[..end], Some(&text[end + 1..])),
         None => (text, None),
     }
+}
+
+/// How much of a reference is `ADDRESS/` of a prefix with a port behind it: its slash splits nothing.
+fn length_of_prefix(text: &str) -> usize {
+    let is_prefix = |(address, rest): (&str, &str)| {
+        let bare = address.trim_start_matches('[').trim_end_matches(']');
+        let length = rest.split_once(':').map_or("", |(length, _)| length);
+        (bare.parse::<IpAddr>().is_ok() && length.parse::<u8>().is_ok()).then_some(address.len() + 1)
+    };
+    text.split_once('/').and_then(is_prefix).unwrap_or(0)
 }
 
 /// The service that a name or `VIP:PORT[/PROTOCOL]` means.

@@ -1,5 +1,6 @@
 //! What is wanted, as the structs that lie in the maps.
 
+use crate::core::prefix::Prefix;
 use std::net::IpAddr;
 
 use lb_common::abi::{self, Address, Tags, backend_flags, service_flags};
@@ -7,7 +8,7 @@ use lb_common::encap;
 
 use super::{Wanted, WantedBackend};
 use crate::core::image::Placed;
-use crate::core::model::{Mode, Spread, Vip};
+use crate::core::model::{Mode, Vip};
 use crate::core::observed::unspecified;
 
 /// Both MACs as in [`abi::Backend::ethernet`].
@@ -40,7 +41,7 @@ pub fn service(vip: Vip, placed: &Placed) -> abi::Service {
         flags: flags(vip, placed.mode, placed.mss_clamp),
         port: vip.port.to_be(),
         protocol: vip.protocol.number(),
-        reserved: 0,
+        prefix_length: vip.length,
         address: vip.address.into(),
         last_port: vip.last_port.to_be(),
         reserved_tail: [0; 15],
@@ -112,8 +113,8 @@ fn outer_sum(wanted: &Wanted, source: Address, backend: IpAddr) -> u16 {
 }
 
 /// The prefix that outer headers to `backend` come from.
-fn spread(wanted: &Wanted, backend: IpAddr) -> Option<Spread> {
-    let of_family = |spread: &&Spread| spread.address.is_ipv6() == backend.is_ipv6();
+fn spread(wanted: &Wanted, backend: IpAddr) -> Option<Prefix> {
+    let of_family = |spread: &&Prefix| spread.address.is_ipv6() == backend.is_ipv6();
     wanted.spread.iter().find(of_family).copied()
 }
 

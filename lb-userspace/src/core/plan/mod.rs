@@ -17,6 +17,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -27,8 +28,8 @@ pub use routes::{interfaces, routes};
 
 use super::image::{BackOf, BackendKey, Image, Named, Placed, PlacedBackend, Rested};
 use super::maglev;
-use super::model::{Mode, Spread, Vip};
-use super::observed::{ResolvedHop, RoutePrefix};
+use super::model::{Mode, Vip};
+use super::observed::ResolvedHop;
 
 /// One write to the maps.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,12 +83,12 @@ pub enum Op {
     VipGone {
         vip: Vip,
     },
-    /// Some service has this address: packets to it whose ports cannot be read are ours.
+    /// Some service has these addresses: packets to them whose ports cannot be read are ours.
     Address {
-        address: IpAddr,
+        prefix: Prefix,
     },
     AddressGone {
-        address: IpAddr,
+        prefix: Prefix,
     },
     Back {
         of: BackOf,
@@ -97,11 +98,11 @@ pub enum Op {
         of: BackOf,
     },
     Route {
-        prefix: RoutePrefix,
+        prefix: Prefix,
         hop: abi::Hop,
     },
     RouteGone {
-        prefix: RoutePrefix,
+        prefix: Prefix,
     },
 }
 
@@ -118,7 +119,7 @@ pub struct Wanted {
     /// The node's source addresses; empty: each egress interface's own.
     pub sources: Vec<IpAddr>,
     /// `ipip`: prefixes that outer headers come from instead.
-    pub spread: Vec<Spread>,
+    pub spread: Vec<Prefix>,
     pub backends: Vec<WantedBackend>,
 }
 
@@ -210,8 +211,8 @@ pub fn service_gone(image: &mut Image, vip: Vip, sweep: u64) -> Vec<Op> {
         return ops;
     };
     ops.push(Op::VipGone { vip });
-    if !image.services.keys().any(|other| other.address == vip.address) {
-        ops.push(Op::AddressGone { address: vip.address });
+    if !image.services.keys().any(|other| other.prefix() == vip.prefix()) {
+        ops.push(Op::AddressGone { prefix: vip.prefix() });
     }
     retire(image, vip, placed, sweep, &mut ops);
     ops
@@ -248,8 +249,8 @@ fn place(image: &mut Image, wanted: &Wanted, sweep: u64, ops: &mut Vec<Op>) -> R
         vip,
         service: placed.id,
     });
-    if old.is_none() && !image.services.keys().any(|other| other.address == vip.address) {
-        ops.push(Op::Address { address: vip.address });
+    if old.is_none() && !image.services.keys().any(|other| other.prefix() == vip.prefix()) {
+        ops.push(Op::Address { prefix: vip.prefix() });
     }
     if let Some(old) = old {
         retire(image, vip, old, sweep, ops);

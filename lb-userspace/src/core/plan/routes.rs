@@ -1,15 +1,16 @@
 //! Where packets to clients go.
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi::{self, Tags, hop_egress};
 
 use super::{Op, ethernet};
 use crate::core::image::Image;
-use crate::core::observed::{RouteHop, RoutePrefix};
+use crate::core::observed::RouteHop;
 
 /// The mirror of the routes to clients.
-pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Vec<Op> {
+pub fn routes(image: &mut Image, wanted: &BTreeMap<Prefix, RouteHop>) -> Vec<Op> {
     let mut ops = Vec::new();
     for (prefix, hop) in wanted {
         let entry = match hop {
@@ -39,7 +40,7 @@ pub fn routes(image: &mut Image, wanted: &BTreeMap<RoutePrefix, RouteHop>) -> Ve
             });
         }
     }
-    let gone: Vec<RoutePrefix> = image
+    let gone: Vec<Prefix> = image
         .routes
         .keys()
         .filter(|prefix| !wanted.contains_key(prefix))

@@ -1,5 +1,6 @@
 //! The account of maps that are there already: read once, when a daemon starts.
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -9,11 +10,11 @@ use lb_common::abi::{self, ABI_VERSION, Address, Meta, PORTS_PER_SOURCE, service
 use lb_common::maps;
 
 use super::keys::vip_key;
+use super::ranges;
 use super::tables::Tables;
 use super::{DataplaneError, bpffs, object};
 use crate::core::image::{BackOf, BackendKey, Image, Placed, PlacedBackend, Rested};
 use crate::core::model::{Limits, Mode, Protocol, Vip};
-use crate::core::observed::RoutePrefix;
 use crate::core::roles::Roles;
 
 /// What the pinned maps were made with.
@@ -83,11 +84,14 @@ pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneErro
             backends.entry(entry.service).or_default().push((id as u32, entry));
         }
     }
+    let mut prefixes = BTreeMap::new();
     for (id, vip, service) in found(tables)? {
         if let Some(placed) = placed(tables, id, &service, &mut backends) {
-            if vip.is_range() {
+            if vip.is_prefix() {
+                prefixes.insert(vip, id);
+            } else if ranges::is_here(vip) {
                 // A daemon that was killed while it wrote them may have left some of its prefixes to another one.
-                tables.put_range(vip, id)?;
+                tables.ranges.put(vip, id)?;
             }
             image.regions.reserve(placed.base, placed.size);
             image.service_ids.reserve(placed.id as u32);
@@ -99,6 +103,7 @@ pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneErro
             image.services.insert(vip, placed);
         }
     }
+    tables.ranges.adopt(prefixes)?;
     leftovers(tables, &mut image, backends.into_values().flatten().map(|(id, _)| id))?;
     others(tables, &mut image)?;
     tables.write_roles(roles(&image));
@@ -109,7 +114,7 @@ pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneErro
 fn roles(image: &Image) -> Roles {
     let mut roles = Roles::default();
     for vip in image.services.keys() {
-        roles.vip(vip.address, true);
+        roles.vip(vip.prefix(), true);
     }
     for of in image.backs.keys() {
         roles.back(*of, true);
@@ -157,12 +162,11 @@ fn found(tables: &Tables) -> Result<Vec<(u16, Vip, abi::Service)>, DataplaneErro
         }
     }
     let mut ranges = BTreeMap::new();
-    for pair in tables.ranges.iter() {
-        let (_, id) = pair.map_err(|error| DataplaneError::map(maps::PORT_RANGES, error))?;
+    for id in tables.ranges.services()? {
         let service = service(tables, id)?;
         ranges.extend(
             vip_of(&service)
-                .filter(|vip| vip.is_range())
+                .filter(|vip| ranges::is_here(*vip))
                 .map(|vip| (vip, (id as u16, service))),
         );
     }
@@ -174,6 +178,7 @@ fn found(tables: &Tables) -> Result<Vec<(u16, Vip, abi::Service)>, DataplaneErro
 fn vip_of(service: &abi::Service) -> Option<Vip> {
     Some(Vip {
         address: service.address.ip(service.flags & service_flags::IPV6 != 0),
+        length: service.prefix_length,
         port: u16::from_be(service.port),
         last_port: u16::from_be(service.last_port),
         protocol: Protocol::from_number(service.protocol)?,
@@ -257,12 +262,12 @@ fn others(tables: &Tables, image: &mut Image) -> Result<(), DataplaneError> {
     for pair in tables.routes.iter() {
         let (key, hop) = pair.map_err(|error| DataplaneError::map(maps::ROUTES, error))?;
         let (address, length) = (Address::v4(key.data()).ip(false), key.prefix_len() as u8);
-        image.routes.insert(RoutePrefix { address, length }, hop);
+        image.routes.insert(Prefix { address, length }, hop);
     }
     for pair in tables.routes6.iter() {
         let (key, hop) = pair.map_err(|error| DataplaneError::map(maps::ROUTES6, error))?;
         let (address, length) = (Address::v6(key.data()).ip(true), key.prefix_len() as u8);
-        image.routes.insert(RoutePrefix { address, length }, hop);
+        image.routes.insert(Prefix { address, length }, hop);
     }
     Ok(())
 }

@@ -15,6 +15,15 @@ pub fn vip_key(address: IpAddr, port: u16, protocol: u8) -> VipKey {
     }
 }
 
+/// Key that says that some service has an address.
+pub fn marker(address: IpAddr) -> VipKey {
+    let there = Address::from(address);
+    match address {
+        IpAddr::V4(_) => VipKey::marker_v4(there.as_v4()),
+        IpAddr::V6(_) => VipKey::marker_v6(there.as_v6()),
+    }
+}
+
 pub fn back_key(of: BackOf) -> BackKey {
     BackKey {
         address: Address::from(of.backend.address).as_v4(),

@@ -41,11 +41,12 @@ pub fn flows(buckets: u32) -> u32 {
 }
 
 /// Entries of each map under these limits.
-pub fn entries(limits: &Limits) -> [(&'static str, u32); 22] {
+pub fn entries(limits: &Limits) -> [(&'static str, u32); 23] {
     let ports = limits.sources * lb_common::abi::PORTS_PER_SOURCE;
     [
         (maps::VIPS, vip_buckets(limits.services)),
         (maps::PORT_RANGES, maps::default_limits::PORT_RANGES),
+        (maps::PREFIXES, limits.services),
         (maps::SERVICES, limits.services),
         (maps::SLOTS, limits.slots),
         (maps::BACKENDS, limits.backends),

@@ -12,6 +12,7 @@ use lb_common::{encap, maps};
 
 use super::{DataplaneError, bpffs, links, object};
 use crate::core::model::XdpMode;
+use crate::core::prefix::Prefix;
 
 /// Which program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +32,6 @@ impl Single {
     fn dir(self, pin_dir: &Path, index: u32) -> PathBuf {
         pin_dir.join(format!("{}-{index}", self.name()))
     }
-}
-
-/// A prefix of balancers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
-    pub address: IpAddr,
-    /// In bits.
-    pub length: u8,
 }
 
 /// Which packets `decap` unpacks.

@@ -1,5 +1,6 @@
 //! The maps, typed, and the writing of a plan into them.
 
+use crate::core::prefix::Prefix;
 use std::collections::HashMap as Map;
 use std::net::IpAddr;
 
@@ -7,7 +8,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use lb_common::abi::{
     Address, Back, BackKey, BackKey6, Backend, Counters, Hop, NO_BACKEND, NO_SERVICE, PORTS_PER_SOURCE, Past,
-    PortQueue, RangeKey, Service, Slot, Tags,
+    PortQueue, Service, Slot, Tags,
     role::{self, RoleLine},
     vip_buckets,
 };
@@ -16,19 +17,19 @@ use lb_common::maps;
 use super::DataplaneError;
 use super::egress::Egress;
 use super::host_ports::host_ports;
-use super::keys::{back_key, back_key6, vip_key};
+use super::keys::{back_key, back_key6, marker, vip_key};
 use super::mapped::Mapped;
+use super::ranges::{self, Ranges};
 use super::vips::VipTable;
 use crate::core::image::BackOf;
 use crate::core::model::Limits;
-use crate::core::observed::RoutePrefix;
 use crate::core::plan::Op;
 use crate::core::roles::Roles;
 
 /// Every map that the daemon writes.
 pub struct Tables {
     pub vips: VipTable,
-    pub ranges: LpmTrie<MapData, RangeKey, u32>,
+    pub ranges: Ranges,
     pub services: Array<MapData, Service>,
     pub slots: Mapped<Slot>,
     pub backends: Mapped<Backend>,
@@ -67,7 +68,7 @@ impl Tables {
         }
         Ok(Self {
             vips: VipTable::new(mapped(ebpf, maps::VIPS, vip_buckets(limits.services))?),
-            ranges: typed(ebpf, maps::PORT_RANGES)?,
+            ranges: Ranges::new(typed(ebpf, maps::PORT_RANGES)?, typed(ebpf, maps::PREFIXES)?),
             services: typed(ebpf, maps::SERVICES)?,
             slots: mapped(ebpf, maps::SLOTS, limits.slots)?,
             backends: mapped(ebpf, maps::BACKENDS, limits.backends)?,
@@ -121,28 +122,34 @@ impl Tables {
                 Ok(())
             }
             Op::Vip { vip, service } => {
-                self.write_role(|known| known.vip(vip.address, true));
-                match vip.is_range() {
-                    true => self.put_range(*vip, *service),
+                self.write_vip_roles(vip.prefix(), true);
+                match ranges::is_here(*vip) {
+                    true => self.ranges.put(*vip, *service),
                     false => self
                         .vips
                         .put(vip_key(vip.address, vip.port, vip.protocol.number()), *service),
                 }
             }
             Op::VipGone { vip } => {
-                if vip.is_range() {
-                    return self.remove_range(*vip);
+                if ranges::is_here(*vip) {
+                    return self.ranges.remove(*vip);
                 }
                 self.vips.remove(vip_key(vip.address, vip.port, vip.protocol.number()));
                 Ok(())
             }
-            Op::Address { address } => {
-                self.write_role(|known| known.vip(*address, true));
-                self.vips.put(vip_key(*address, 0, 0), NO_SERVICE)
+            Op::Address { prefix } => {
+                self.write_vip_roles(*prefix, true);
+                // A prefix is told by its group.
+                match *prefix == Prefix::host(prefix.address) {
+                    true => self.vips.put(marker(prefix.address), NO_SERVICE),
+                    false => Ok(()),
+                }
             }
-            Op::AddressGone { address } => {
-                self.vips.remove(vip_key(*address, 0, 0));
-                self.write_role(|known| known.vip(*address, false));
+            Op::AddressGone { prefix } => {
+                if *prefix == Prefix::host(prefix.address) {
+                    self.vips.remove(marker(prefix.address));
+                }
+                self.write_vip_roles(*prefix, false);
                 Ok(())
             }
             Op::Back { of, entry } => {
@@ -174,7 +181,7 @@ impl Tables {
         }
     }
 
-    fn put_route(&mut self, prefix: RoutePrefix, hop: &Hop) -> Result<(), DataplaneError> {
+    fn put_route(&mut self, prefix: Prefix, hop: &Hop) -> Result<(), DataplaneError> {
         let address = Address::from(prefix.address);
         let length = prefix.length as u32;
         let (name, done) = match prefix.address {
@@ -190,7 +197,7 @@ impl Tables {
         done.map_err(|error| DataplaneError::map(name, error))
     }
 
-    fn remove_route(&mut self, prefix: RoutePrefix) -> Result<(), DataplaneError> {
+    fn remove_route(&mut self, prefix: Prefix) -> Result<(), DataplaneError> {
         let address = Address::from(prefix.address);
         let length = prefix.length as u32;
         match prefix.address {
@@ -205,6 +212,12 @@ impl Tables {
             self.roles.store(place, &line);
         }
         self.known = known;
+    }
+
+    fn write_vip_roles(&mut self, prefix: Prefix, there: bool) {
+        for (place, line) in self.known.vip(prefix, there) {
+            self.roles.store(place, &line);
+        }
     }
 
     fn write_role(&mut self, change: impl FnOnce(&mut Roles) -> (usize, RoleLine)) {

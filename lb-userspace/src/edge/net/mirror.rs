@@ -6,6 +6,7 @@
 //!
 //! What is for one link or for this host alone is left out: no router hands on a packet from there.
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
@@ -17,14 +18,14 @@ use super::links::Links;
 use super::neighbours::{NeighbourKey, Neighbours};
 use super::resolve::{self, Gateway, mtu, mtu_of};
 use super::vlan;
-use crate::core::observed::{ResolvedHop, RouteHop, RoutePrefix};
+use crate::core::observed::{ResolvedHop, RouteHop};
 
 /// As many entries of a family at most: what a balancer's map of client routes is made for.
 pub const ENTRIES_MAX: usize = 60_000;
 
 /// Where the rest of a family goes.
-fn everything(family: Family) -> RoutePrefix {
-    RoutePrefix {
+fn everything(family: Family) -> Prefix {
+    Prefix {
         address: family.unspecified(),
         length: 0,
     }
@@ -42,7 +43,7 @@ pub struct MainTable {
 /// A route of the main table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    pub prefix: RoutePrefix,
+    pub prefix: Prefix,
     /// The kernel takes the smallest.
     pub priority: u32,
     pub way: RouteWay,
@@ -68,7 +69,7 @@ pub enum RouteWay {
 /// The mirror, and the neighbours that it depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mirror {
-    pub entries: BTreeMap<RoutePrefix, RouteHop>,
+    pub entries: BTreeMap<Prefix, RouteHop>,
     pub neighbours: HashSet<NeighbourKey>,
 }
 
@@ -120,7 +121,7 @@ pub fn route(message: &RouteMessage) -> Option<Route> {
 
 /// Whether a client may have an address of this prefix: `fe80::/10` and `ff00::/8` stay on a link, `::1` on its host
 /// (RFC 4291). What IPv4 has of the kind is not in its main table.
-fn leaves_the_link(prefix: RoutePrefix) -> bool {
+fn leaves_the_link(prefix: Prefix) -> bool {
     let IpAddr::V6(address) = prefix.address else {
         return true;
     };
@@ -201,12 +202,12 @@ fn mirror_of(table: &MainTable, links: &Links, neighbours: &Neighbours) -> Mirro
     let lengths: BTreeSet<u8> = chosen.keys().map(|prefix| prefix.length).collect();
     let of_family = neighbours.iter().filter(|(key, _)| Family::of(key.1) == table.family);
     for (key, mac) in of_family {
-        let host = RoutePrefix {
+        let host = Prefix {
             address: key.1,
             length: table.family.bits(),
         };
         let route = lengths.iter().rev().find_map(|&length| {
-            chosen.get(&RoutePrefix {
+            chosen.get(&Prefix {
                 address: prefix_of(key.1, length),
                 length,
             })
@@ -227,8 +228,8 @@ fn mirror_of(table: &MainTable, links: &Links, neighbours: &Neighbours) -> Mirro
 }
 
 /// For each prefix the route that the kernel takes.
-fn chosen(routes: &[Route]) -> BTreeMap<RoutePrefix, Route> {
-    let mut chosen: BTreeMap<RoutePrefix, Route> = BTreeMap::new();
+fn chosen(routes: &[Route]) -> BTreeMap<Prefix, Route> {
+    let mut chosen: BTreeMap<Prefix, Route> = BTreeMap::new();
     for route in routes {
         let best = chosen.entry(route.prefix).or_insert(*route);
         if route.priority < best.priority {

@@ -23,12 +23,13 @@ pub(in crate::edge) mod tests;
 mod vlan;
 mod watch;
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::core::observed::{HopState, HopTarget, RouteHop, RoutePrefix};
+use crate::core::observed::{HopState, HopTarget, RouteHop};
 
 pub use links::Link;
 
@@ -54,7 +55,7 @@ pub enum NetEvent {
     /// Next hops of targets that are new or have changed since they were last told.
     Hops(HashMap<HopTarget, HopState>),
     /// The whole mirror of the routes to clients, when it changed. `0.0.0.0/0` and `::/0` are always in it.
-    Routes(BTreeMap<RoutePrefix, RouteHop>),
+    Routes(BTreeMap<Prefix, RouteHop>),
     /// All links, when one of them changed.
     Links(Vec<Link>),
     /// The kernel cannot be asked at the moment; what was told last stands. It is tried again every second.

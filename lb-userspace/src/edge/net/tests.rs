@@ -197,7 +197,7 @@ fn an_address_that_goes_out_of_use_is_the_last_to_send_from() {
 #[test]
 fn routes_to_clients_are_mirrored() {
     in_lab("routes_to_clients_are_mirrored", async |lab, seen, net| {
-        let all = RoutePrefix {
+        let all = Prefix {
             address: net.family.unspecified(),
             length: 0,
         };
@@ -244,7 +244,7 @@ fn routes_to_clients_are_mirrored() {
         .await;
         assert!(Family::BOTH.iter().all(|family| {
             let address = family.unspecified();
-            seen.routes.contains_key(&RoutePrefix { address, length: 0 })
+            seen.routes.contains_key(&Prefix { address, length: 0 })
         }));
     });
 }

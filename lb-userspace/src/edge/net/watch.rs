@@ -3,6 +3,7 @@
 //! Links, addresses, routes and rules are read anew whenever one of them changed, rather than kept up to date by the news:
 //! the kernel does not announce every route that it drops with a link. A change of neighbours is taken from the news.
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::mirror::{self, MainTable};
 use super::neighbours::{Effect, NeighbourKey, Neighbours, sighting};
 use super::resolve::{self, Answer};
 use super::{NetError, NetEvent};
-use crate::core::observed::{HopState, HopTarget, RouteHop, RoutePrefix};
+use crate::core::observed::{HopState, HopTarget, RouteHop};
 
 /// A neighbour that is not known is asked for this often, and a socket that was lost is opened anew.
 const RETRY: Duration = Duration::from_secs(1);
@@ -103,7 +104,7 @@ struct Watch {
     /// Neighbours in use, and when each was last asked for.
     in_use: HashMap<NeighbourKey, Option<Instant>>,
     told_links: Option<Vec<Link>>,
-    told_routes: Option<BTreeMap<RoutePrefix, RouteHop>>,
+    told_routes: Option<BTreeMap<Prefix, RouteHop>>,
     told_hops: HashMap<HopTarget, HopState>,
 }
 

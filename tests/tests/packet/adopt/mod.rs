@@ -1,5 +1,6 @@
 //! What a daemon finds pinned when it starts.
 
+use lb_userspace::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use lb_tests::packet::places::{self, CLIENT_HOP, SERVICE, SOURCES, backend, clie
 use lb_tests::packet::{Frame, Setup, World, pool, service};
 use lb_userspace::core::image::Image;
 use lb_userspace::core::model::{Mode, Protocol, Vip};
-use lb_userspace::core::observed::{RouteHop, RoutePrefix};
+use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan::{self, Wanted};
 use lb_userspace::edge::dataplane::run::{INGRESS, Runner};
 use lb_userspace::edge::dataplane::{Dataplane, DataplaneError, Options};
@@ -105,7 +106,7 @@ fn fill_with(world: &mut World, modes: &[Mode]) {
     for mode in modes {
         world.serve(&of(*mode));
     }
-    let prefix = |address: [u8; 4], length| RoutePrefix {
+    let prefix = |address: [u8; 4], length| Prefix {
         address: address.into(),
         length,
     };

@@ -1,14 +1,15 @@
 //! The services that both are told of.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_common::abi::Tags;
 use lb_tests::packet::places::{Family, MTU, TUNNEL_PORT};
 use lb_tests::packet::tag::{Tag, customer, hop_tags, provider};
 use lb_tests::packet::world::key;
-use lb_userspace::core::model::{Mode, Protocol, Spread, Vip};
+use lb_userspace::core::model::{Mode, Protocol, Vip};
 use lb_userspace::core::observed::ResolvedHop;
 use lb_userspace::core::plan::{Wanted, WantedBackend};
+use lb_userspace::core::prefix::Prefix;
 
 /// Slots of each table.
 const TABLE_SIZE: u32 = 31;
@@ -19,6 +20,9 @@ pub struct Door {
     pub port: u16,
     /// Of a range.
     last_port: Option<u16>,
+    pub protocols: &'static [Protocol],
+    /// Whether it has, instead of the service's address, a prefix: this much longer than the shortest.
+    pub prefix: Option<u8>,
     pub mode: Mode,
     /// Number of its first backend, and how many there are.
     pub backends: (u8, u8),
@@ -36,6 +40,8 @@ pub struct Door {
 const PLAIN: Door = Door {
     port: 80,
     last_port: None,
+    protocols: &[Protocol::Tcp, Protocol::Udp],
+    prefix: None,
     mode: Mode::Fullnat,
     backends: (10, 3),
     crossed: false,
@@ -46,8 +52,8 @@ const PLAIN: Door = Door {
     has_hop: true,
 };
 
-/// Services of each family, each over TCP and UDP.
-pub const DOORS: [Door; 20] = [
+/// Services of each family, one for each protocol.
+pub const DOORS: [Door; 28] = [
     PLAIN,
     Door {
         port: 81,
@@ -181,13 +187,109 @@ pub const DOORS: [Door; 20] = [
         backends: (200, 2),
         ..PLAIN
     },
+    // Other protocols.
+    Door {
+        port: 97,
+        protocols: &[Protocol::Sctp],
+        mode: Mode::L2,
+        backends: (210, 2),
+        ..PLAIN
+    },
+    Door {
+        port: 400,
+        last_port: Some(499),
+        protocols: &[Protocol::Sctp],
+        mode: Mode::Gue,
+        crossed: true,
+        backends: (212, 2),
+        ..PLAIN
+    },
+    Door {
+        port: 0,
+        last_port: Some(u16::MAX),
+        protocols: &[Protocol::Any],
+        mode: Mode::Gue,
+        mtu: 1400,
+        backends: (214, 2),
+        ..PLAIN
+    },
+    // Prefixes in prefixes.
+    Door {
+        port: 80,
+        prefix: Some(0),
+        mode: Mode::Ipip,
+        backends: (216, 2),
+        ..PLAIN
+    },
+    Door {
+        port: 70,
+        last_port: Some(90),
+        prefix: Some(2),
+        protocols: &[Protocol::Tcp, Protocol::Sctp],
+        mode: Mode::Gue,
+        backends: (218, 2),
+        ..PLAIN
+    },
+    Door {
+        port: 81,
+        prefix: Some(4),
+        mode: Mode::L2,
+        backends: (220, 2),
+        ..PLAIN
+    },
+    Door {
+        port: 0,
+        last_port: Some(u16::MAX),
+        prefix: Some(2),
+        protocols: &[Protocol::Any],
+        mode: Mode::L2,
+        backends: (222, 2),
+        ..PLAIN
+    },
+    // One address of them.
+    Door {
+        port: 82,
+        prefix: Some(8),
+        mode: Mode::Ipip,
+        backends: (224, 2),
+        ..PLAIN
+    },
 ];
+
+/// The shortest prefix, which goes to the last octet but for a bit.
+fn shortest(family: Family) -> Prefix {
+    match family {
+        Family::V4 => Prefix {
+            address: [198, 18, 7, 0].into(),
+            length: 24,
+        },
+        Family::V6 => Prefix {
+            address: [0x2001, 0xdb8, 0x18, 0, 0, 0, 0, 0x700].into(),
+            length: 120,
+        },
+    }
+}
+
+/// An address of that, of which each of the longer ones has some.
+pub fn in_prefix(family: Family, last: u8) -> IpAddr {
+    match shortest(family).address {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() | u32::from(last)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() | u128::from(last)).into(),
+    }
+}
 
 impl Door {
     pub fn vip(&self, family: Family, protocol: Protocol) -> Vip {
-        Vip {
+        let one = Vip {
             last_port: self.last_port.unwrap_or(self.port),
             ..family.vip(protocol).at(self.port)
+        };
+        let Some(longer) = self.prefix else { return one };
+        let Prefix { address, length } = shortest(family);
+        Vip {
+            address,
+            length: length + longer,
+            ..one
         }
     }
 
@@ -227,10 +329,10 @@ impl Door {
 }
 
 /// Of each family: with fewer bits than two bytes have, and with more.
-fn spread(family: Family) -> [Spread; 1] {
+fn spread(family: Family) -> [Prefix; 1] {
     let (address, length) = match family {
         Family::V4 => (IpAddr::from([10, 77, 16, 0]), 20),
         Family::V6 => (IpAddr::from([0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 0]), 64),
     };
-    [Spread { address, length }]
+    [Prefix { address, length }]
 }

@@ -8,7 +8,7 @@ use lb_tests::packet::tag::{Tag, tagged};
 use lb_tests::packet::{Frame, Icmp, Random};
 use lb_userspace::core::model::Mode;
 
-use super::doors::{DOORS, Door};
+use super::doors::{DOORS, Door, in_prefix};
 
 /// Clients: few enough that flows are met again, and have room.
 const CLIENTS: usize = 150;
@@ -63,9 +63,16 @@ impl Generator {
         family.client(self.random.below(CLIENTS) as u16)
     }
 
-    /// A packet with TCP or UDP of some length, and with all that an IP header can have.
+    /// A packet of some length, and with all that an IP header can have: as a rule with TCP or UDP.
     fn between(&mut self, from: SocketAddr, to: SocketAddr) -> Frame {
-        let frame = if self.one_in(3) {
+        let protocol = self.random.below(12);
+        let frame = if protocol == 0 {
+            let chunk = *self.random.pick(&[0, 1, 1, 10]);
+            Frame::sctp(from, to, chunk)
+        } else if protocol == 1 {
+            let number = *self.random.pick(&[0, 47, 50, 51, 89, 132, 1, 58, 255]);
+            Frame::of_protocol(from.ip(), to.ip(), number)
+        } else if self.one_in(3) {
             let udp = Frame::udp(from, to);
             if self.one_in(4) { udp.without_checksum() } else { udp }
         } else {
@@ -91,8 +98,10 @@ impl Generator {
             2 => 0,
             _ => self.random.below(60),
         };
-        let mut payload = vec![0; length];
-        self.random.fill(&mut payload);
+        let header = frame.payload.len();
+        let mut payload = frame.payload.clone();
+        payload.resize(header + length, 0);
+        self.random.fill(&mut payload[header..]);
         let ttl = match self.random.below(12) {
             0 => self.random.below(3) as u8,
             _ => self.random.bits() as u8,
@@ -177,7 +186,11 @@ impl Generator {
             1 => self.random.bits() as u16,
             _ => door.port,
         };
-        self.between(from, SocketAddr::new(family.service().ip(), port))
+        let address = match door.prefix {
+            Some(_) => in_prefix(family, self.random.bits() as u8 & 0x3f),
+            None => family.service().ip(),
+        };
+        self.between(from, SocketAddr::new(address, port))
     }
 
     /// From a backend of a mode that translates, to whom it would answer.
@@ -231,7 +244,8 @@ impl Generator {
         let family = self.family();
         let (from, to, mut quoted) = if self.one_in(2) {
             let (door, client) = (self.door(), self.client(family));
-            let vip = SocketAddr::new(family.service().ip(), door.port);
+            let address = door.prefix.map_or(family.service().ip(), |_| in_prefix(family, 1));
+            let vip = SocketAddr::new(address, door.port);
             (vip.ip(), vip.ip(), self.between(vip, client).packet())
         } else {
             let (backend, peer) = self.backend_and_peer(family);

@@ -8,7 +8,7 @@ use lb_tests::model::{Backend, Balancer, Fate, Flows, Service, Wanted as Frame};
 use lb_tests::packet::places::{CLIENT_HOP, Family};
 use lb_tests::packet::tag::{customer, hop_tags};
 use lb_tests::packet::{Setup, World};
-use lb_userspace::core::model::{Limits, Protocol};
+use lb_userspace::core::model::Limits;
 use lb_userspace::core::observed::{ResolvedHop, RouteHop};
 use lb_userspace::core::plan::{Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::run::{Outcome, Verdict};
@@ -97,8 +97,8 @@ impl Pair {
             flows: Flows::default(),
         };
         for (door, family) in DOORS.iter().flat_map(|door| Family::BOTH.map(|family| (door, family))) {
-            for protocol in [Protocol::Tcp, Protocol::Udp] {
-                let wanted = door.wanted(family, protocol);
+            for protocol in door.protocols {
+                let wanted = door.wanted(family, *protocol);
                 world.serve(&wanted);
                 model.services.push(told(&wanted, &world, door.backend_family(family)));
             }

@@ -33,7 +33,8 @@ impl Cell {
         modes.into_iter().flat_map(|mode| {
             Family::BOTH.into_iter().flat_map(move |service| {
                 Family::BOTH.into_iter().flat_map(move |backend| {
-                    [Protocol::Tcp, Protocol::Udp].into_iter().map(move |protocol| Self {
+                    let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp, Protocol::Any];
+                    protocols.into_iter().map(move |protocol| Self {
                         mode,
                         service,
                         backend,
@@ -52,11 +53,14 @@ impl Cell {
     /// Why it is refused, if it is.
     fn refusal(&self) -> Option<String> {
         let (door, backend) = (self.service.service(), self.backend.backend(1));
+        let port = match self.protocol {
+            Protocol::Any => "\"any\"".to_owned(),
+            _ => door.port().to_string(),
+        };
         let text = format!(
-            "version = 1\n[[service]]\nname = \"web\"\naddress = \"{}\"\nport = {}\nprotocol = \"{}\"\nmode = \"{}\"\n\
+            "version = 1\n[[service]]\nname = \"web\"\naddress = \"{}\"\nport = {port}\nprotocol = \"{}\"\nmode = \"{}\"\n\
              check = {{ type = \"none\" }}\n[[service.backend]]\naddress = \"{}\"\nport = {}\n",
             door.ip(),
-            door.port(),
             self.protocol.name(),
             mode_name(self.mode),
             backend.ip(),
@@ -82,7 +86,7 @@ impl Cell {
             hop: Some(ResolvedHop { mtu: 1500, ..hop }),
         };
         Wanted {
-            vip: self.service.vip(self.protocol),
+            vip: self.service.vip_of(self.protocol),
             mode: self.mode,
             table_size: 13,
             tunnel_port: TUNNEL_PORT,
@@ -119,6 +123,19 @@ impl Cell {
                 Frame::udp(from, to).payload(&[0x5a; 1300]),
                 Frame::udp(from, to).payload(b"unchecked").without_checksum(),
             ],
+            Protocol::Sctp => vec![
+                Frame::sctp(from, to, 1),
+                Frame::sctp(from, to, 10).dscp_and_ecn(46, 1).ttl(2),
+                Frame::sctp(from, to, 0).padded(9),
+            ],
+            Protocol::Any => vec![
+                Frame::first(Protocol::Any, from, to),
+                Frame::of_protocol(from.ip(), to.ip(), 47).payload(&[0x47; 1300]).dscp_and_ecn(46, 1),
+                Frame::of_protocol(from.ip(), to.ip(), 89),
+                Frame::sctp(from, to, 0),
+                Frame::udp(from, to).payload(b"question").ttl(2),
+                Frame::tcp(from, to).syn(),
+            ],
         }
     }
 
@@ -147,7 +164,7 @@ impl Cell {
     fn answers(&self) -> Vec<Frame> {
         let (from, to) = (self.backend.backend(1), self.peer());
         match (self.mode, self.protocol) {
-            (Mode::L2 | Mode::Ipip | Mode::Gue, _) => Vec::new(),
+            (Mode::L2 | Mode::Ipip | Mode::Gue, _) | (_, Protocol::Sctp | Protocol::Any) => Vec::new(),
             (_, Protocol::Tcp) => vec![
                 Frame::tcp(from, to).syn_ack(),
                 Frame::tcp(from, to).data(&[0x3c; 1300]).dscp_and_ecn(1, 2),
@@ -176,12 +193,12 @@ impl Cell {
             assert_same(&what, &sent, &self.back(&answer).bytes());
             assert_eq!(bad_checksum(&sent), None, "{what}");
         }
-        let counted = world.counted(self.service.vip(self.protocol));
+        let counted = world.counted(self.service.vip_of(self.protocol));
         let (there, back) = (self.packets().len() as u64, self.answers().len() as u64);
         assert_eq!((counted.packets, counted.back_packets), (there, back), "{what}");
         assert_eq!(
             counted.new_flows,
-            u64::from(self.protocol == Protocol::Tcp || self.mode == Mode::Fullnat)
+            u64::from(self.protocol != Protocol::Udp || self.mode == Mode::Fullnat)
         );
     }
 }
@@ -193,14 +210,17 @@ fn table_of_what_works_and_what_is_refused() {
     println!("mode     service backend protocol");
     for cell in Cell::all() {
         let refusal = cell.refusal();
+        let is_crossed = cell.service != cell.backend;
+        let has_ports = matches!(cell.protocol, Protocol::Tcp | Protocol::Udp);
         assert_eq!(
             refusal.is_some(),
-            cell.mode.translates() && cell.service != cell.backend,
+            cell.mode.translates() && (is_crossed || !has_ports),
             "{cell:?}: {refusal:?}"
         );
         let said = match refusal {
             Some(why) => {
-                assert!(why.contains("different families"), "{why}");
+                assert!(!is_crossed || why.contains("different families"), "{why}");
+                assert!(has_ports || why.contains("translate"), "{why}");
                 format!("refused: {why}")
             }
             None if cell.is_possible() => {

@@ -7,7 +7,7 @@ use lb_tests::packet::{Frame, Icmp, assert_same, bad_checksum};
 use lb_userspace::core::model::{Mode, Protocol};
 use std::net::{IpAddr, SocketAddr};
 
-use super::{each, world};
+use super::{each, wanted, world};
 
 /// The first port that a flow of `fullnat` gets in a world of the default making.
 const FIRST_PORT: u16 = 20000;
@@ -26,10 +26,16 @@ fn answer(family: Family, protocol: Protocol) -> Frame {
 }
 
 fn between(from: SocketAddr, to: SocketAddr, protocol: Protocol) -> Frame {
-    match protocol {
-        Protocol::Tcp => Frame::tcp(from, to).data(&[0x11; 1200]).ttl(9),
-        Protocol::Udp => Frame::udp(from, to).payload(&[0x22; 1200]).ttl(9),
-    }
+    let frame = match protocol {
+        Protocol::Tcp => Frame::tcp(from, to).data(&[0x11; 1200]),
+        Protocol::Udp => Frame::udp(from, to).payload(&[0x22; 1200]),
+        Protocol::Sctp | Protocol::Any => {
+            let frame = Frame::first(protocol, from, to);
+            let payload = [&frame.payload[..], &[0x33; 1200]].concat();
+            frame.payload(&payload)
+        }
+    };
+    frame.ttl(9)
 }
 
 /// Types and codes that say so, with what stands behind the checksum.
@@ -82,17 +88,14 @@ fn delivered(mode: Mode, family: Family, error: &Icmp, quoted: usize, protocol: 
 fn an_error_about_a_backends_packet_gets_to_the_backend() {
     needs_bpf!();
     for (mode, family, setup) in each() {
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp, Protocol::Any];
+        for protocol in if mode.translates() { &all[..2] } else { &all } {
             // Set up: the client has a flow.
+            let protocol = *protocol;
             let mut world = world(mode, family, &setup, MTU);
+            world.serve(&wanted(mode, family, protocol, MTU));
             let (client, door) = (family.client(0), family.service());
-            world.sent(
-                "the first packet",
-                &match protocol {
-                    Protocol::Tcp => Frame::tcp(client, door).syn().bytes(),
-                    Protocol::Udp => Frame::udp(client, door).bytes(),
-                },
-            );
+            world.sent("the first packet", &Frame::first(protocol, client, door).bytes());
             // Make: quoted as little as is allowed, and as much as there is room for.
             let whole = answer(family, protocol).packet();
             let header = if family == Family::V6 { 40 } else { 20 };
@@ -107,7 +110,7 @@ fn an_error_about_a_backends_packet_gets_to_the_backend() {
                     assert_eq!(bad_checksum(&sent), None, "{what}");
                 }
             }
-            let counted = world.counted(family.vip(protocol));
+            let counted = world.counted(family.vip_of(protocol));
             assert_eq!(counted.packets, 10, "{mode:?} {family:?} {protocol:?}");
         }
     }

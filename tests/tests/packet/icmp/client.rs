@@ -13,9 +13,9 @@ use super::{each, world};
 /// What a client sends.
 fn packet(family: Family, protocol: Protocol) -> Frame {
     let (client, door) = (family.client(0), family.service());
-    match protocol {
-        Protocol::Tcp => Frame::tcp(client, door).data(&[0x44; 900]),
-        Protocol::Udp => Frame::udp(client, door).payload(&[0x55; 900]),
+    match protocol == Protocol::Tcp {
+        true => Frame::tcp(client, door).data(&[0x44; 900]),
+        false => Frame::udp(client, door).payload(&[0x55; 900]),
     }
 }
 

@@ -26,17 +26,22 @@ fn each() -> impl Iterator<Item = (Mode, Family, Setup)> {
 /// The service over TCP and UDP with one backend of its family, behind a link that takes so many bytes.
 fn world(mode: Mode, family: Family, setup: &Setup, mtu: u16) -> World {
     let mut world = World::new(setup);
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        world.serve(&wanted(mode, family, protocol, mtu));
+    }
+    world
+}
+
+/// The service over one protocol.
+fn wanted(mode: Mode, family: Family, protocol: Protocol, mtu: u16) -> Wanted {
     let to = WantedBackend {
         key: key(family.backend(1)),
         weight: 1,
         alive: true,
         hop: Some(ResolvedHop { mtu, ..family.hop() }),
     };
-    for protocol in [Protocol::Tcp, Protocol::Udp] {
-        world.serve(&Wanted {
-            sources: vec![family.source()],
-            ..service(family.vip(protocol), mode, vec![to.clone()])
-        });
+    Wanted {
+        sources: vec![family.source()],
+        ..service(family.vip_of(protocol), mode, vec![to])
     }
-    world
 }

@@ -1,5 +1,6 @@
 //! From backends to clients, in the modes whose way back leads through the balancer.
 
+use lb_userspace::core::prefix::Prefix;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use lb_common::abi::trace_flags;
@@ -11,7 +12,7 @@ use lb_tests::packet::places::{
 };
 use lb_tests::packet::{Frame, Setup, World, assert_same, bad_checksum, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
-use lb_userspace::core::observed::{RouteHop, RoutePrefix};
+use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan;
 use lb_userspace::edge::dataplane::run::Verdict;
 
@@ -173,11 +174,11 @@ fn the_longest_prefix_decides() {
     const NEARER: [u8; 6] = [2, 0, 0, 0, 0, 0x11];
     // Make: one client under a longer prefix, one under the default route.
     let near = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 200), 4000);
-    let prefix = RoutePrefix {
+    let prefix = Prefix {
         address: [203, 0, 113, 192].into(),
         length: 26,
     };
-    let everywhere = RoutePrefix {
+    let everywhere = Prefix {
         address: Ipv4Addr::UNSPECIFIED.into(),
         length: 0,
     };

@@ -1,12 +1,13 @@
 //! What outer headers have for network cards and routers to spread flows by: the source port of `gue`, IPv6's flow label.
 
+use lb_userspace::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use lb_tests::needs_bpf;
 use lb_tests::packet::places::{Family, SERVICE, SOURCES, backend, client, vip};
 use lb_tests::packet::{Frame, World, bad_checksum, pool, service};
-use lb_userspace::core::model::{Mode, Protocol, Spread};
+use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::observed::ResolvedHop;
 use lb_userspace::core::plan::{Wanted, WantedBackend};
 
@@ -90,7 +91,7 @@ fn sources_of_a_prefix_spread_flows() {
     let mut world = World::default();
     let wanted = service(vip(Protocol::Tcp), Mode::Ipip, pool([backend(1)]));
     let address = Ipv4Addr::new(10, 77, 16, 0);
-    let spread = vec![Spread {
+    let spread = vec![Prefix {
         address: address.into(),
         length: 20,
     }];

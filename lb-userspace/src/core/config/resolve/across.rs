@@ -40,21 +40,14 @@ fn vips(services: &[Draft], findings: &mut Findings) {
     let mut seen: HashMap<Vip, &Table> = HashMap::new();
     for service in services {
         let Some(vip) = service.vip else { continue };
-        if vip.is_range()
-            && let Some(mode) = service.mode.filter(|mode| mode.translates())
+        if let Some(mode) = service.mode.filter(|mode| mode.translates())
+            && let Some((key, what, help)) = not_translated(vip, mode_name(mode))
         {
-            let what = format!(
-                "{vip} has several ports, and mode {} sends answers from one",
-                mode_name(mode)
-            );
-            findings.take(
-                &service.table,
-                "port",
-                wrong::<()>(what, "give one port, or use mode l2, ipip or gue"),
-            );
+            let help = format!("{help}use mode l2, ipip or gue");
+            findings.take(&service.table, key, wrong::<()>(what, help));
         }
         let overlap = |other: &&Vip| {
-            let is_there = (other.address, other.protocol) == (vip.address, vip.protocol);
+            let is_there = (other.prefix(), other.protocol) == (vip.prefix(), vip.protocol);
             let both = other.is_range() && vip.is_range() && !other.is_any() && !vip.is_any();
             is_there && both && *other != &vip && other.port <= vip.last_port && vip.port <= other.last_port
         };
@@ -73,6 +66,33 @@ fn vips(services: &[Draft], findings: &mut Findings) {
             seen.insert(vip, &service.table);
         }
     }
+}
+
+/// What a mode that translates cannot translate: key of the document, reason, another way out.
+fn not_translated(vip: Vip, mode: &str) -> Option<(&'static str, String, &'static str)> {
+    Some(match vip.protocol {
+        Protocol::Sctp => (
+            "protocol",
+            format!("{vip} has a checksum over the whole packet and addresses in chunks, which mode {mode} cannot translate"),
+            "",
+        ),
+        Protocol::Any => (
+            "protocol",
+            format!("{vip} takes every protocol, and mode {mode} translates tcp and udp alone"),
+            "give one of those, or ",
+        ),
+        _ if vip.is_prefix() => (
+            "address",
+            format!("{vip} has several addresses, and mode {mode} sends answers from one"),
+            "give one address, or ",
+        ),
+        _ if vip.is_range() => (
+            "port",
+            format!("{vip} has several ports, and mode {mode} sends answers from one"),
+            "give one port, or ",
+        ),
+        Protocol::Tcp | Protocol::Udp => return None,
+    })
 }
 
 fn backends(service: &Draft, findings: &mut Findings) {
@@ -113,7 +133,7 @@ fn backends(service: &Draft, findings: &mut Findings) {
                 wrong::<()>(what, "remove one of them, and give the other more weight"),
             );
         }
-        if backend.address == vip.address && (port == 0 || port == vip.port) {
+        if vip.prefix().contains(backend.address) && (port == 0 || port == vip.port) {
             let what = format!("{} is the VIP itself", place(backend.address, port));
             findings.take(table, "address", wrong::<()>(what, "give the address of a server"));
         }

@@ -1,5 +1,6 @@
 //! `[node]`
 
+use crate::core::prefix::Prefix;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use lb_common::maps::default_limits;
 use super::{Findings, Table};
 use crate::core::config::file::{self, DurationText};
 use crate::core::config::words::{self, wrong};
-use crate::core::model::{FlowTimeouts, Interface, Limits, Node, Spread};
+use crate::core::model::{FlowTimeouts, Interface, Limits, Node};
 
 /// Bounds of the flow timeouts.
 const FLOW_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(12 * 3600);
@@ -95,7 +96,7 @@ fn sources(source: &file::Source, limits: Limits, findings: &mut Findings) -> Ve
     addresses
 }
 
-fn ipip_source(source: &file::IpipSource, findings: &mut Findings) -> Vec<Spread> {
+fn ipip_source(source: &file::IpipSource, findings: &mut Findings) -> Vec<Prefix> {
     let table = Table::new("node.ipip_source", "node.ipip_source");
     let families = [("ipv4", &source.ipv4), ("ipv6", &source.ipv6)].into_iter();
     let given = families.filter_map(|(family, text)| Some((family, text.as_deref()?)));

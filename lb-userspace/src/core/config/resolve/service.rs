@@ -163,7 +163,7 @@ fn resolve_one(
             help,
         );
     }
-    if service.mss_clamp.is_some() && vip.is_some_and(|vip| vip.protocol != Protocol::Tcp) {
+    if service.mss_clamp.is_some() && vip.is_some_and(|vip| matches!(vip.protocol, Protocol::Udp | Protocol::Sctp)) {
         let help = "leave it out";
         findings.warn(&table, "mss_clamp", "only TCP has segments", help);
     }
@@ -210,8 +210,12 @@ fn service_check(
     });
     let layers: Vec<_> = own.chain(defaults.check.map(default_check)).collect();
     let (check, named) = check::resolve(&layers, findings);
-    if !named && vip.is_some_and(|vip| vip.protocol == Protocol::Udp) {
-        let what = "a udp service whose backends are checked by tcp connections";
+    if let Some(vip) = vip
+        && !named
+        && matches!(vip.protocol, Protocol::Udp | Protocol::Sctp)
+    {
+        let protocol = vip.protocol.name();
+        let what = &format!("a {protocol} service whose backends are checked by tcp connections");
         let help = "say check = { type = \"tcp\" } if they take them, else type = \"http\" or \"none\"";
         findings.warn(table, "check", what, help);
     }

@@ -4,10 +4,11 @@ use super::{Findings, Table};
 use crate::core::config::file::{self, Word};
 use crate::core::config::words::{self, Wrong, wrong};
 use crate::core::model::{Protocol, Vip};
+use crate::core::prefix::Prefix;
 
 pub fn resolve(service: &file::Service, table: &Table, findings: &mut Findings) -> Option<Vip> {
     let address = match service.address.as_deref() {
-        Some(text) => words::address(text),
+        Some(text) => words::address_or_prefix(text),
         None => wrong(
             "there is no address",
             "give the one that clients connect to: address = \"192.0.2.10\"",
@@ -18,21 +19,34 @@ pub fn resolve(service: &file::Service, table: &Table, findings: &mut Findings) 
         Some(Word::Text(text)) => port_text(text),
         None => Ok((0, u16::MAX)),
     };
-    let protocols = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
-    let protocol = service.protocol.as_deref().map_or(Ok(Protocol::Tcp), |word| {
-        words::one_of("protocol", word, &protocols, &["sctp", "any"])
+    let protocols = [
+        ("tcp", Protocol::Tcp),
+        ("udp", Protocol::Udp),
+        ("sctp", Protocol::Sctp),
+        ("any", Protocol::Any),
+    ];
+    let protocol = service.protocol.as_deref();
+    let protocol = protocol.map_or(Ok(Protocol::Tcp), |word| {
+        words::one_of("protocol", word, &protocols, &[])
     });
     // All three are looked at before any is missed.
     let address = findings.take(table, "address", address);
     let port = findings.take(table, "port", port);
     let protocol = findings.take(table, "protocol", protocol);
-    let (port, last_port) = port?;
-    Some(Vip {
-        address: address?,
+    let (Prefix { address, length }, (port, last_port)) = address.zip(port)?;
+    let vip = Vip {
+        address,
+        length,
         port,
         last_port,
         protocol: protocol?,
-    })
+    };
+    if vip.protocol == Protocol::Any && !vip.is_any() {
+        let help = "leave the port out, or make a service each for tcp, udp and sctp";
+        let none = wrong("a service for any protocol has no port, as most protocols have none", help);
+        return findings.take(table, "port", none);
+    }
+    Some(vip)
 }
 
 /// The first and the last port.

@@ -130,6 +130,65 @@ fn outer_headers_come_from_a_prefix_of_each_family() {
 }
 
 #[test]
+fn prefixes_and_other_protocols_are_for_modes_that_leave_packets_alone() {
+    let with = |fields: &str| web_with("address = \"192.0.2.10\"\nport = 80", fields);
+    let checked = "mode = \"l2\"\ncheck = { type = \"tcp\", port = 80 }";
+    for (fields, shown) in [
+        ("address = \"192.0.2.0/24\"\nport = 80", "192.0.2.0/24:80/tcp"),
+        ("address = \"192.0.2.0/24\"", "192.0.2.0/24:any/tcp"),
+        ("address = \"2001:db8::/64\"\nport = 80", "[2001:db8::]/64:80/tcp"),
+        ("address = \"192.0.2.10/32\"\nport = 80", "192.0.2.10:80/tcp"),
+        ("address = \"192.0.2.10\"\nport = 80\nprotocol = \"sctp\"", "192.0.2.10:80/sctp"),
+        ("address = \"192.0.2.10\"\nprotocol = \"any\"", "192.0.2.10:any/any"),
+        ("address = \"10.64.0.0/10\"\nport = \"any\"\nprotocol = \"any\"", "10.64.0.0/10:any/any"),
+    ] {
+        let model = accepted(&with(&format!("{fields}\n{checked}"))).model;
+        assert_eq!(model.services[0].vip.to_string(), shown);
+    }
+    for (fields, says) in [
+        (
+            "address = \"192.0.2.0/24\"\nport = 80\nmode = \"nat\"",
+            "192.0.2.0/24:80/tcp has several addresses, and mode nat sends answers from one; \
+             give one address, or use mode l2, ipip or gue",
+        ),
+        (
+            "address = \"192.0.2.10\"\nport = 80\nprotocol = \"sctp\"\nmode = \"fullnat\"",
+            "192.0.2.10:80/sctp has a checksum over the whole packet and addresses in chunks, which mode fullnat cannot translate; \
+             use mode l2, ipip or gue",
+        ),
+        (
+            "address = \"192.0.2.10\"\nprotocol = \"any\"\nmode = \"nat\"\ncheck.port = 80",
+            "192.0.2.10:any/any takes every protocol, and mode nat translates tcp and udp alone; \
+             give one of those, or use mode l2, ipip or gue",
+        ),
+        (
+            "address = \"192.0.2.10\"\nport = 80\nprotocol = \"any\"",
+            "a service for any protocol has no port, as most protocols have none; \
+             leave the port out, or make a service each for tcp, udp and sctp",
+        ),
+        (
+            "address = \"192.0.2.10/24\"\nport = 80",
+            "prefix 192.0.2.10/24 has bits beyond its length; write 192.0.2.0/24",
+        ),
+        (
+            "address = \"10.0.0.0/7\"\nport = 80",
+            "prefix 10.0.0.0/7 has no length from 8 to 32; give one like 192.0.2.0/24 or 2001:db8:0:7::/64",
+        ),
+        (
+            "address = \"fe80::/64\"\nport = 80",
+            "address fe80:: is a link-local address, which says nothing without its interface; give a prefix of addresses of hosts",
+        ),
+    ] {
+        assert_eq!(refused(&with(fields)), [format!("service web: {says}")]);
+    }
+    let within = with("address = \"10.0.1.0/24\"\nport = 80\nmode = \"l2\"");
+    assert_eq!(
+        refused(&within),
+        ["backend web/web-1: 10.0.1.1 is the VIP itself; give the address of a server"]
+    );
+}
+
+#[test]
 fn several_ports_are_for_modes_that_leave_them() {
     let with = |fields: &str| web_with("port = 80", fields);
     let none = "check.type = \"none\"\nmode = \"l2\"";

@@ -103,6 +103,15 @@ fn references_are_names_or_addresses() {
     );
     assert_eq!(split_reference("192.0.2.10:80/web-1"), ("192.0.2.10:80", Some("web-1")));
     assert_eq!(split_reference("tcp/udp"), ("tcp", Some("udp")));
+    for vip in [
+        "192.0.2.0/24:80",
+        "192.0.2.0/24:80/sctp",
+        "192.0.2.0/24:any/any",
+        "[2001:db8::]/64:80/tcp",
+    ] {
+        assert_eq!(split_reference(vip), (vip, None));
+        assert_eq!(split_reference(&format!("{vip}/web-1")), (vip, Some("web-1")));
+    }
 
     let twice = json!({"name": "web-udp", "address": "192.0.2.10", "port": 80, "protocol": "udp"});
     let (document, _) = done(&start(), service_add(twice));

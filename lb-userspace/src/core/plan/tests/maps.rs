@@ -1,5 +1,6 @@
 //! The maps as a packet finds them: after each single store everything that it can reach must be right.
 
+use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
@@ -8,7 +9,6 @@ use lb_common::abi::{self, NO_BACKEND, Tags, backend_flags, service_flags};
 use super::super::{Op, Wanted, entry};
 use crate::core::image::{BackOf, BackendKey, Image, Named};
 use crate::core::model::{Mode, Protocol, Vip};
-use crate::core::observed::RoutePrefix;
 
 /// Sweeps that lie between a number's last use and its next: a grace period is over by then.
 const REST: u64 = 2;
@@ -16,13 +16,13 @@ const REST: u64 = 2;
 #[derive(Default)]
 pub struct Maps {
     vips: BTreeMap<Vip, u16>,
-    addresses: BTreeSet<IpAddr>,
+    addresses: BTreeSet<Prefix>,
     services: HashMap<u16, abi::Service>,
     slots: Vec<u32>,
     backends: HashMap<u32, abi::Backend>,
     backend_tags: HashMap<u32, Tags>,
     backs: BTreeMap<BackOf, abi::Back>,
-    routes: BTreeMap<RoutePrefix, abi::Hop>,
+    routes: BTreeMap<Prefix, abi::Hop>,
     egress: BTreeSet<u32>,
     /// By number.
     sources: Vec<IpAddr>,
@@ -114,8 +114,8 @@ impl Maps {
             }
             Op::Vip { vip, service } => drop(self.vips.insert(*vip, *service)),
             Op::VipGone { vip } => assert!(self.vips.remove(vip).is_some()),
-            Op::Address { address } => assert!(self.addresses.insert(*address)),
-            Op::AddressGone { address } => assert!(self.addresses.remove(address)),
+            Op::Address { prefix } => assert!(self.addresses.insert(*prefix)),
+            Op::AddressGone { prefix } => assert!(self.addresses.remove(prefix)),
             Op::Back { of, entry } => drop(self.backs.insert(*of, *entry)),
             Op::BackGone { of } => assert!(self.backs.remove(of).is_some()),
             Op::Route { prefix, hop } => drop(self.routes.insert(*prefix, *hop)),
@@ -263,7 +263,7 @@ impl Maps {
             vips.insert(*vip, placed.id);
         }
         assert_eq!(self.vips, vips);
-        assert_eq!(self.addresses, vips.keys().map(|vip| vip.address).collect());
+        assert_eq!(self.addresses, vips.keys().map(|vip| vip.prefix()).collect());
         assert_eq!(self.backs, image.backs);
         assert_eq!(self.routes, image.routes);
         assert_eq!(self.egress, image.egress);

@@ -30,7 +30,7 @@ const TABLE_SIZES: [u32; 3] = [7, 13, 31];
 enum Event {
     Serve(Wanted),
     Remove(Vip),
-    Routes(BTreeMap<RoutePrefix, RouteHop>),
+    Routes(BTreeMap<Prefix, RouteHop>),
     Interfaces(BTreeSet<u32>),
     Flow(usize),
     /// A sweep that ends those flows whose bit is 0.
@@ -129,8 +129,8 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     })
 }
 
-fn routes_wanted() -> impl Strategy<Value = BTreeMap<RoutePrefix, RouteHop>> {
-    let prefix = (0..3u8).prop_map(|n| RoutePrefix {
+fn routes_wanted() -> impl Strategy<Value = BTreeMap<Prefix, RouteHop>> {
+    let prefix = (0..3u8).prop_map(|n| Prefix {
         address: if n == 2 {
             address(true, 0)
         } else {

@@ -33,7 +33,8 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
     let emptied = match name {
         maps::BACKS => empty_hash(&mut tables.backs),
         maps::BACKS6 => empty_hash(&mut tables.backs6),
-        maps::PORT_RANGES => empty_trie(&mut tables.ranges),
+        maps::PORT_RANGES => empty_trie(&mut tables.ranges.ranges),
+        maps::PREFIXES => empty_trie(&mut tables.ranges.prefixes),
         maps::SOURCES => empty_hash(&mut tables.sources),
         maps::ROUTES => empty_trie(&mut tables.routes),
         maps::ROUTES6 => empty_trie(&mut tables.routes6),

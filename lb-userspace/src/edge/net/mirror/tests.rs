@@ -248,7 +248,7 @@ fn many(net: Net, count: usize) -> Vec<Route> {
         ),
     };
     let routes = (0..count as u32).map(elsewhere).map(|(address, length)| Route {
-        prefix: RoutePrefix { address, length },
+        prefix: Prefix { address, length },
         ..default
     });
     routes.collect()

@@ -82,19 +82,19 @@ pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-pub fn prefix(text: &str) -> RoutePrefix {
+pub fn prefix(text: &str) -> Prefix {
     let (address, length) = text.split_once('/').unwrap();
-    RoutePrefix {
+    Prefix {
         address: ip(address),
         length: length.parse().unwrap(),
     }
 }
 
 /// The prefix of an address alone.
-pub fn alone(address: &str) -> RoutePrefix {
+pub fn alone(address: &str) -> Prefix {
     let address = ip(address);
     let length = Family::of(address).bits();
-    RoutePrefix { address, length }
+    Prefix { address, length }
 }
 
 pub fn by_route(address: &str) -> HopTarget {
@@ -247,7 +247,7 @@ pub struct Seen {
     pub watcher: NetWatcher,
     events: mpsc::Receiver<NetEvent>,
     pub hops: HashMap<HopTarget, HopState>,
-    pub routes: BTreeMap<RoutePrefix, RouteHop>,
+    pub routes: BTreeMap<Prefix, RouteHop>,
     pub links: Vec<Link>,
 }
 
@@ -306,12 +306,12 @@ impl Seen {
     }
 
     /// Whether the mirror sends a prefix to this MAC address.
-    pub fn goes_to(&self, prefix: RoutePrefix, mac: [u8; 6]) -> bool {
+    pub fn goes_to(&self, prefix: Prefix, mac: [u8; 6]) -> bool {
         matches!(self.routes.get(&prefix), Some(RouteHop::Via(hop)) if hop.destination_mac == mac)
     }
 
     /// The mirror of one family, and that of the other one.
-    pub fn mirrors(&self, net: &Net) -> [BTreeMap<RoutePrefix, RouteHop>; 2] {
+    pub fn mirrors(&self, net: &Net) -> [BTreeMap<Prefix, RouteHop>; 2] {
         let (own, other) = self
             .routes
             .iter()

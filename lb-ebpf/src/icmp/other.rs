@@ -1,0 +1,103 @@
+//! Packets of other protocols than TCP and UDP, for a service that takes them: SCTP (RFC 9260) by its ports, and what a service for every
+//! protocol gets, by addresses alone where it has no ports. Only modes that change nothing behind the IP header have such services.
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::{
+    abi::{backend_flags, protocol, role},
+    reason::Reason,
+};
+
+use super::Control;
+use crate::{
+    count,
+    exit::{Send, Step, exit},
+    packet::Window,
+    parse::{self, Addresses, L3, Other},
+    rewrite,
+    select::{self, Source, Target},
+    send,
+    service::{self, Balanced},
+    trace,
+    vlan::{self, Untagged},
+    wire::{Ports, SCTP_BYTES, SCTP_INIT, Sctp},
+};
+
+#[inline(always)]
+pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, frame: &Untagged) -> Step<Send> {
+    let window = &frame.window;
+    let Some(other) = F::other(window).filter(|other| other.protocol != F::ICMP) else {
+        return exit(Reason::NotTcpUdp);
+    };
+    if service::role::<F>(other.destination) & role::VIP == 0 {
+        return exit(Reason::NotTcpUdp);
+    }
+    let (source_port, destination_port) = ports(window, &other)?;
+    let addresses = Addresses {
+        source: other.source,
+        destination: other.destination,
+        source_port,
+        destination_port,
+        protocol: other.protocol,
+        header_length: other.header_length,
+        kept: F::WHOLE,
+    };
+    let Some(found) = service::find(&addresses)? else {
+        return exit(Reason::NotTcpUdp);
+    };
+    trace::service::<TRACED>(found.id);
+    if other.is_fragment {
+        return exit(Reason::Fragment);
+    }
+    let packet = parse::of_any_protocol(ctx, window, addresses)?;
+    if packet.header_length as u32 > packet.total_length {
+        return exit(Reason::BadLength);
+    }
+    let begins = other.protocol == protocol::SCTP && begins(window, &addresses, packet.total_length)?;
+    let owner = select::owner::<F, TRACED>(&packet, found.service)?;
+    let target = Target {
+        id: owner.id,
+        backend: owner.backend,
+        source: Source {
+            address: F::UNSPECIFIED,
+            port: 0,
+        },
+        new_flow: begins,
+        hash: owner.hash as u32,
+    };
+    trace::backend::<TRACED>(target.id);
+    let way = send::way(packet.ingress, target.backend.egress)?;
+    rewrite::fits(&packet, target.backend.largest as u32)?;
+    rewrite::to_backend::<F, false>(ctx, window, &packet, &target)?;
+    if target.backend.flags & backend_flags::TAGGED != 0 {
+        vlan::to_backend(ctx, frame.tagged, target.id)?;
+    }
+    count::forward(target.id, packet.frame_length, target.new_flow);
+    Ok(way)
+}
+
+/// The ports, which are where those of TCP and UDP are; 0 where there are none.
+#[inline(always)]
+fn ports<F: Balanced>(window: &Window, other: &Other<F>) -> Step<(u16, u16)> {
+    if other.protocol != protocol::SCTP || other.is_fragment {
+        return Ok((0, 0));
+    }
+    let Some(ports) = window.at::<Ports>(L3 + other.header_length as usize) else {
+        return parse::unreadable::<F, _>(other.destination, Reason::ShortHeader, Reason::NotTcpUdp);
+    };
+    // SAFETY: checked to lie in the frame.
+    let ports = unsafe { &*ports };
+    Ok((ports.source, ports.destination))
+}
+
+/// Whether an SCTP packet is the first of an association: an INIT stands alone in its packet (RFC 9260, section 6.10).
+#[inline(always)]
+fn begins<F: Balanced>(window: &Window, addresses: &Addresses<F>, total_length: u32) -> Step<bool> {
+    if addresses.header_length as u32 + SCTP_BYTES as u32 > total_length {
+        return exit(Reason::BadLength);
+    }
+    let Some(header) = window.at::<Sctp>(addresses.l4()) else {
+        return exit(Reason::ShortHeader);
+    };
+    // SAFETY: checked to lie in the frame.
+    Ok(unsafe { (*header).chunk_type } == SCTP_INIT)
+}
