@@ -67,7 +67,7 @@ pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, fram
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
     rewrite::fits(&packet, target.backend.largest as u32)?;
-    rewrite::to_backend::<F, false>(ctx, window, &packet, &target)?;
+    rewrite::as_it_is(ctx, window, &packet, &target)?;
     if target.backend.flags & backend_flags::TAGGED != 0 {
         vlan::to_backend(ctx, frame.tagged, target.id)?;
     }

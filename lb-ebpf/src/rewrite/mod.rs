@@ -94,23 +94,8 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
     target: &Target<F>,
 ) -> Step<()> {
     let backend = target.backend;
-    let Some(mode) = Mode::from_u8(backend.mode) else {
-        return exit(Reason::Internal);
-    };
-    match mode {
-        Mode::Ipip => {
-            F::decrement_hops(window)?;
-            tunnel::encapsulate::<F, false>(ctx, window, packet, target)
-        }
-        Mode::Gue => {
-            F::decrement_hops(window)?;
-            tunnel::encapsulate::<F, true>(ctx, window, packet, target)
-        }
-        Mode::L2 => {
-            F::decrement_hops(window)?;
-            ethernet(window, &backend.ethernet)
-        }
-        Mode::Nat => {
+    match Mode::from_u8(backend.mode) {
+        Some(Mode::Nat) => {
             let own = Source {
                 address: packet.source,
                 port: packet.source_port,
@@ -118,12 +103,33 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
             translate(window, packet, ends(target, own), true)?;
             ethernet(window, &backend.ethernet)
         }
-        Mode::Fullnat if FLOW_TABLE => {
+        Some(Mode::Fullnat) if FLOW_TABLE => {
             translate(window, packet, ends(target, target.source), true)?;
             ethernet(window, &backend.ethernet)
         }
-        // The daemon configures no such service then.
-        Mode::Fullnat => exit(Reason::Internal),
+        _ => as_it_is(ctx, window, packet, target),
+    }
+}
+
+/// The same in the modes that change nothing behind the IP header.
+#[inline(always)]
+pub fn as_it_is<F: Rewrite>(ctx: &XdpContext, window: &Window, packet: &Packet<F>, target: &Target<F>) -> Step<()> {
+    let backend = target.backend;
+    match Mode::from_u8(backend.mode) {
+        Some(Mode::Ipip) => {
+            F::decrement_hops(window)?;
+            tunnel::encapsulate::<F, false>(ctx, window, packet, target)
+        }
+        Some(Mode::Gue) => {
+            F::decrement_hops(window)?;
+            tunnel::encapsulate::<F, true>(ctx, window, packet, target)
+        }
+        Some(Mode::L2) => {
+            F::decrement_hops(window)?;
+            ethernet(window, &backend.ethernet)
+        }
+        // The daemon configures no such service.
+        _ => exit(Reason::Internal),
     }
 }
 

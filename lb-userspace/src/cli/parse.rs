@@ -119,8 +119,12 @@ fn without_length(text: &str) -> Result<(String, Option<u8>), String> {
     let Some((host, rest)) = text.split_once('/') else {
         return Ok((text.to_owned(), None));
     };
-    let (length, port) = rest.split_once(':').map_or((rest, None), |(length, port)| (length, Some(port)));
-    let number = length.parse().map_err(|_| format!("{length:?} is no length of a prefix"))?;
+    let (length, port) = rest
+        .split_once(':')
+        .map_or((rest, None), |(length, port)| (length, Some(port)));
+    let number = length
+        .parse()
+        .map_err(|_| format!("{length:?} is no length of a prefix"))?;
     let port = port.map_or(String::new(), |port| format!(":{port}"));
     Ok((format!("{host}{port}"), Some(number)))
 }

@@ -109,7 +109,10 @@ impl Groups {
             // The smallest range last: where two have a place, it is the smaller one's.
             level.sort_by_key(|(vip, _)| std::cmp::Reverse(vip.last_port - vip.port));
             for (vip, service) in &level {
-                let left = without(vip.port..=vip.last_port, taken.get(&vip.protocol).map_or(&[], Vec::as_slice));
+                let left = without(
+                    vip.port..=vip.last_port,
+                    taken.get(&vip.protocol).map_or(&[], Vec::as_slice),
+                );
                 for (port, bits) in left.into_iter().flat_map(ports::prefixes) {
                     let protocol = vip.protocol;
                     let place = Place {

@@ -265,10 +265,18 @@ impl<'a> Frame<'a> {
         }
         if ends.protocol == SCTP {
             // The common header, and one chunk's.
-            return if ends.header + 16 > total { end(Reason::BadLength) } else { Ok(0) };
+            return if ends.header + 16 > total {
+                end(Reason::BadLength)
+            } else {
+                Ok(0)
+            };
         }
         if ends.protocol != UDP {
-            return if ends.header > total { end(Reason::BadLength) } else { Ok(0) };
+            return if ends.header > total {
+                end(Reason::BadLength)
+            } else {
+                Ok(0)
+            };
         }
         let Some(length) = u16_at(transport, 4).filter(|_| transport.len() >= 8) else {
             return end(Reason::ShortHeader);

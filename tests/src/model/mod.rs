@@ -196,7 +196,12 @@ impl Balancer {
         });
         // Of those with the longest prefix the one with the fewest ports; one for every protocol is the last.
         let smallest = fitting.min_by_key(|(_, service)| {
-            let Vip { port, last_port, length, .. } = service.vip;
+            let Vip {
+                port,
+                last_port,
+                length,
+                ..
+            } = service.vip;
             (u8::MAX - length, service.number().is_none(), last_port - port)
         });
         smallest.map(|(number, _)| number)

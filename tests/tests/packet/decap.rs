@@ -10,8 +10,8 @@ use lb_tests::packet::places::{
 use lb_tests::packet::tag::{customer, provider, tagged};
 use lb_tests::packet::{Frame, World, assert_same, bad_checksum, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
-use lb_userspace::edge::dataplane::run::Verdict;
 use lb_userspace::core::prefix::Prefix;
+use lb_userspace::edge::dataplane::run::Verdict;
 use lb_userspace::edge::dataplane::single::Tunnels;
 use lb_userspace::edge::dataplane::testing::Unpacker;
 

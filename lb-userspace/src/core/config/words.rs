@@ -90,7 +90,11 @@ pub fn address_or_prefix(text: &str) -> Result<Prefix, Wrong> {
         IpAddr::V6(_) => SHORTEST_PREFIX_V6,
     };
     let longest = Prefix::host(address).length;
-    let Some(length) = length.parse().ok().filter(|length| (shortest..=longest).contains(length)) else {
+    let Some(length) = length
+        .parse()
+        .ok()
+        .filter(|length| (shortest..=longest).contains(length))
+    else {
         return wrong(
             format!("prefix {text} has no length from {shortest} to {longest}"),
             "give one like 192.0.2.0/24 or 2001:db8:0:7::/64",

@@ -76,9 +76,19 @@ fn vip(mode: Mode) -> Vip {
     let protocol = if mode == Mode::L2 { Protocol::Udp } else { Protocol::Tcp };
     let port = SERVICE.port() + mode as u16;
     let one = places::vip(protocol).at(port);
-    // One has a range of ports.
-    let last_port = if mode == Mode::Gue { port + 9 } else { port };
-    Vip { last_port, ..one }
+    match mode {
+        // One has a range of ports, one a prefix of addresses.
+        Mode::Gue => Vip {
+            last_port: port + 9,
+            ..one
+        },
+        Mode::Ipip => Vip {
+            address: [192, 0, 2, 0].into(),
+            length: 24,
+            ..one
+        },
+        _ => one,
+    }
 }
 
 fn door(mode: Mode) -> SocketAddrV4 {

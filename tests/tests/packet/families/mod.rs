@@ -130,7 +130,9 @@ impl Cell {
             ],
             Protocol::Any => vec![
                 Frame::first(Protocol::Any, from, to),
-                Frame::of_protocol(from.ip(), to.ip(), 47).payload(&[0x47; 1300]).dscp_and_ecn(46, 1),
+                Frame::of_protocol(from.ip(), to.ip(), 47)
+                    .payload(&[0x47; 1300])
+                    .dscp_and_ecn(46, 1),
                 Frame::of_protocol(from.ip(), to.ip(), 89),
                 Frame::sctp(from, to, 0),
                 Frame::udp(from, to).payload(b"question").ttl(2),

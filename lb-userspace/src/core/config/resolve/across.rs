@@ -73,7 +73,9 @@ fn not_translated(vip: Vip, mode: &str) -> Option<(&'static str, String, &'stati
     Some(match vip.protocol {
         Protocol::Sctp => (
             "protocol",
-            format!("{vip} has a checksum over the whole packet and addresses in chunks, which mode {mode} cannot translate"),
+            format!(
+                "{vip} has a checksum over the whole packet and addresses in chunks, which mode {mode} cannot translate"
+            ),
             "",
         ),
         Protocol::Any => (

@@ -43,7 +43,10 @@ pub fn resolve(service: &file::Service, table: &Table, findings: &mut Findings) 
     };
     if vip.protocol == Protocol::Any && !vip.is_any() {
         let help = "leave the port out, or make a service each for tcp, udp and sctp";
-        let none = wrong("a service for any protocol has no port, as most protocols have none", help);
+        let none = wrong(
+            "a service for any protocol has no port, as most protocols have none",
+            help,
+        );
         return findings.take(table, "port", none);
     }
     Some(vip)

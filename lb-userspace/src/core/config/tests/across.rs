@@ -138,9 +138,15 @@ fn prefixes_and_other_protocols_are_for_modes_that_leave_packets_alone() {
         ("address = \"192.0.2.0/24\"", "192.0.2.0/24:any/tcp"),
         ("address = \"2001:db8::/64\"\nport = 80", "[2001:db8::]/64:80/tcp"),
         ("address = \"192.0.2.10/32\"\nport = 80", "192.0.2.10:80/tcp"),
-        ("address = \"192.0.2.10\"\nport = 80\nprotocol = \"sctp\"", "192.0.2.10:80/sctp"),
+        (
+            "address = \"192.0.2.10\"\nport = 80\nprotocol = \"sctp\"",
+            "192.0.2.10:80/sctp",
+        ),
         ("address = \"192.0.2.10\"\nprotocol = \"any\"", "192.0.2.10:any/any"),
-        ("address = \"10.64.0.0/10\"\nport = \"any\"\nprotocol = \"any\"", "10.64.0.0/10:any/any"),
+        (
+            "address = \"10.64.0.0/10\"\nport = \"any\"\nprotocol = \"any\"",
+            "10.64.0.0/10:any/any",
+        ),
     ] {
         let model = accepted(&with(&format!("{fields}\n{checked}"))).model;
         assert_eq!(model.services[0].vip.to_string(), shown);
