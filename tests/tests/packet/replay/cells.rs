@@ -39,10 +39,18 @@ fn cells() -> Vec<Cell> {
     (1..).zip(all).map(cell).collect()
 }
 
-/// Packets of a cell in the capture: three over TCP, three over UDP.
-const PACKETS: usize = 6;
-
 impl Cell {
+    /// The services that its packets are for, a packet after the other.
+    fn packets(&self) -> &'static [&'static str] {
+        const ALL: [&str; 9] = ["tcp", "tcp", "tcp", "udp", "udp", "udp", "sctp", "sctp", "any"];
+        if self.mode.translates() { &ALL[..6] } else { &ALL }
+    }
+
+    fn protocols(&self) -> &'static [&'static str] {
+        const ALL: [&str; 4] = ["tcp", "udp", "sctp", "any"];
+        if self.mode.translates() { &ALL[..2] } else { &ALL }
+    }
+
     fn vip(&self) -> IpAddr {
         let number = self.number;
         parsed(if self.service {
@@ -74,14 +82,16 @@ impl Cell {
         let Self { number, mode, .. } = self;
         let (vip, backend, port) = (self.vip(), self.backend(), self.port());
         let mode = mode_name(*mode);
-        ["tcp", "udp"]
+        self.protocols()
+            .iter()
             .map(|protocol| {
+                let door = if *protocol == "any" { "\"any\"" } else { "80" };
                 format!(
                     r#"
 [[service]]
 name     = "cell-{number}-{protocol}"
 address  = "{vip}"
-port     = 80
+port     = {door}
 protocol = "{protocol}"
 mode     = "{mode}"
 check    = {{ type = "none" }}
@@ -89,7 +99,7 @@ backend  = [{{ name = "one", address = "{backend}", port = {port} }}]
 "#
                 )
             })
-            .concat()
+            .collect()
     }
 
     /// What tshark is to say of a packet that it said `came` of before.
@@ -172,7 +182,7 @@ fn parsed(text: impl AsRef<str>) -> IpAddr {
 }
 
 /// What tshark is asked for.
-const FIELDS: [&str; 28] = [
+const FIELDS: [&str; 34] = [
     "eth.dst",
     "eth.src",
     "vlan.id",
@@ -201,6 +211,12 @@ const FIELDS: [&str; 28] = [
     "udp.srcport",
     "udp.dstport",
     "udp.length",
+    "sctp.srcport",
+    "sctp.dstport",
+    "sctp.checksum",
+    "sctp.chunk_type",
+    "gre.proto",
+    "data.data",
 ];
 
 /// What a packet has of each, outermost first.
@@ -267,12 +283,13 @@ fn tshark_sees_what_each_cell_is_to_make() {
     let replayed = desk.replay(&[&config, &capture]);
     let out = desk.path("out.pcap");
     let (came, left) = (dissected(Path::new(&capture)), dissected(&out));
-    assert_eq!((came.len(), left.len()), (cells.len() * PACKETS, cells.len() * PACKETS));
+    let packets = cells.iter().flat_map(|cell| cell.packets().iter().map(move |protocol| (cell, protocol)));
+    let packets: Vec<_> = packets.collect();
+    assert_eq!((came.len(), left.len()), (packets.len(), packets.len()));
     for (number, (came, left)) in came.iter().zip(&left).enumerate() {
-        let cell = cells[number / PACKETS];
+        let (cell, protocol) = packets[number];
         // Check.
         let line = &replayed.lines[number];
-        let protocol = if number % PACKETS < PACKETS / 2 { "tcp" } else { "udp" };
         let said = ["verdict", "service", "mode"].map(|key| &line[key]);
         let name = format!("cell-{}-{protocol}", cell.number);
         assert_eq!(
