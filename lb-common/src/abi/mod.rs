@@ -9,6 +9,7 @@
 //! - `vip`: what clients connect to
 //! - `range`: what clients connect to by ranges of ports or prefixes of addresses
 //! - `flows`: the flow table of `fullnat` and its ports
+//! - `handed`: what one program tells the next
 //! - [`role`]: which addresses are worth looking up
 //! - `tags`: of VLANs
 //!
@@ -34,6 +35,7 @@ mod address;
 mod bucket;
 mod counters;
 mod flows;
+mod handed;
 mod range;
 pub mod role;
 mod tags;
@@ -43,6 +45,7 @@ pub use address::Address;
 pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
 pub use counters::{Counters, Past};
 pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
+pub use handed::Handed;
 pub use range::{PrefixKey, RangeKey};
 pub use tags::{Tags, tag_protocol};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
@@ -316,24 +319,6 @@ pub mod hop_egress {
     pub const HOST: u32 = u32::MAX;
 }
 
-/// What the balancer tells its ICMP program of a packet that it hands over, and what that one remembers of its CPU. 28 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Handed {
-    /// What the packet would be counted under, a [`crate::reason::Reason`].
-    pub reason: u32,
-    /// How large it could have been, in bytes, if it was too large.
-    pub largest: u32,
-    /// Number of the current window of time in which errors are counted.
-    pub window: u32,
-    /// Errors sent in it.
-    pub sent: u32,
-    /// 0 where the packet came without tags.
-    pub tagged: u32,
-    /// The tags that the last tagged packet came with.
-    pub tags: Tags,
-}
-
 /// What a map set is made with; written once when it is created and read by every daemon that adopts it. 64 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -385,7 +370,6 @@ assert_layout! {
     BackKey6: 24, 8;
     Back: 8, 4;
     Hop: 28, 4;
-    Handed: 28, 4;
     Meta: 64, 8;
     Trace: 32, 8;
 }

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - a file per verb, or per family of verbs: its arguments, what it asks for, how the answer is shown
-//! - [`parse`]: arguments from text; [`usage`]: what is said of wrong ones
+//! - [`parse`], [`vip`]: arguments from text; [`usage`]: what is said of wrong ones
 //! - [`output`], [`table`], [`people`]: how answers are written
 //! - [`write`](mod@write): what every verb that changes something has in common
 //! - [`exit`]: exit codes
@@ -31,6 +31,7 @@ mod state;
 mod status;
 mod table;
 mod usage;
+mod vip;
 mod write;
 
 use std::ffi::OsString;

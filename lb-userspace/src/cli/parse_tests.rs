@@ -1,3 +1,4 @@
+use super::super::vip::vip;
 use super::*;
 
 fn said<T: std::fmt::Debug>(parsed: Parsed<T>) -> String {

@@ -4,7 +4,7 @@ use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::exit::UsageError;
-use super::parse::VipArgument;
+use super::vip::VipArgument;
 use super::{Context, WriteArgs};
 use crate::edge::client::{Call, segment};
 
@@ -22,7 +22,7 @@ pub enum ServiceVerb {
 pub struct AddArgs {
     name: String,
     /// What clients connect to; tcp where the protocol is left out
-    #[arg(long, value_name = "ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]", value_parser = super::parse::vip)]
+    #[arg(long, value_name = "ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]", value_parser = super::vip::vip)]
     vip: VipArgument,
     #[command(flatten)]
     fields: FieldArgs,
@@ -36,7 +36,7 @@ pub struct SetArgs {
     #[arg(value_parser = super::parse::service)]
     service: String,
     /// What clients connect to
-    #[arg(long, value_name = "ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]", value_parser = super::parse::vip)]
+    #[arg(long, value_name = "ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]", value_parser = super::vip::vip)]
     vip: Option<VipArgument>,
     #[command(flatten)]
     fields: FieldArgs,

@@ -13,10 +13,11 @@
 //! - [`pool`]: who takes new flows, who keeps old ones, and why
 //! - [`maglev`]: the table of a service
 //! - [`image`]: what is in the maps, and the numbers given out
-//! - [`roles`]: what addresses can be
+//! - [`roles`]: what addresses can be; [`ports`], [`groups`]: services with several ports, and with prefixes, as they are found
 //! - [`plan`]: the difference between the two, as writes in a safe order
 //! - [`sweep`]: when a flow is over
 //! - [`view`]: what people and scripts are shown of it all
+//! - [`prefix`]: addresses that begin alike
 //! - [`duration`]: lengths of time as people write and read them
 
 pub mod capabilities;

@@ -7,7 +7,7 @@ use lb_userspace::core::model::Mode;
 
 use super::bytes::{RIGHT, Sums, address_at, octets, pseudo, put16, sealed, sum, u16_at};
 use super::forward::{self, Packet, in_outer, largest, one_hop_less, readdress, seal, sent};
-use super::frame::{Ends, Frame, ICMP, ICMPV6, Other, SCTP, TCP, UDP};
+use super::frame::{Ends, Frame, ICMP, ICMPV6, SCTP, TCP, UDP};
 use super::{Balancer, Fate, Step, Wanted, end};
 
 /// How much of a packet an error quotes: the first of these that the packet has, if its IP header and eight bytes fit in.
@@ -87,29 +87,9 @@ impl Balancer {
         }
     }
 
-    /// What has neither TCP nor UDP.
-    pub(super) fn neither(&mut self, frame: &Frame) -> Step<Fate> {
-        match Control::read(frame) {
-            Some(control) => self.control(frame, &control),
-            None => self.other(frame),
-        }
-    }
-
-    /// SCTP, and what has no ports.
-    fn other(&mut self, frame: &Frame) -> Step<Fate> {
-        let ends = match frame.other_ends()? {
-            Other::Known(ends) => ends,
-            Other::Short(ends) if self.has_address(ends.to.ip()) => return end(Reason::ShortHeader),
-            Other::Short(_) => return end(Reason::NotTcpUdp),
-        };
-        let is_icmp = ends.protocol == if frame.is_ipv6() { ICMPV6 } else { ICMP };
-        let Some(number) = self.find(&ends).filter(|_| !is_icmp) else {
-            return end(Reason::NotTcpUdp);
-        };
-        if ends.is_first_fragment {
-            return end(Reason::Fragment);
-        }
-        self.forward(frame, &ends, number)
+    /// Whether it is an ICMP packet, and what becomes of that.
+    pub(super) fn icmp(&self, frame: &Frame) -> Option<Step<Fate>> {
+        Control::read(frame).map(|control| self.control(frame, &control))
     }
 
     fn control(&self, frame: &Frame, control: &Control) -> Step<Fate> {

@@ -12,11 +12,13 @@
 //! - [`frame`]: tags, IP headers, ports
 //! - [`forward`]: to a backend and back
 //! - [`icmp`]: what is answered, and what is said about packets
+//! - [`other`]: what has neither TCP nor UDP
 
 mod bytes;
 mod forward;
 mod frame;
 mod icmp;
+mod other;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};

@@ -283,7 +283,9 @@ fn tshark_sees_what_each_cell_is_to_make() {
     let replayed = desk.replay(&[&config, &capture]);
     let out = desk.path("out.pcap");
     let (came, left) = (dissected(Path::new(&capture)), dissected(&out));
-    let packets = cells.iter().flat_map(|cell| cell.packets().iter().map(move |protocol| (cell, protocol)));
+    let packets = cells
+        .iter()
+        .flat_map(|cell| cell.packets().iter().map(move |protocol| (cell, protocol)));
     let packets: Vec<_> = packets.collect();
     assert_eq!((came.len(), left.len()), (packets.len(), packets.len()));
     for (number, (came, left)) in came.iter().zip(&left).enumerate() {
