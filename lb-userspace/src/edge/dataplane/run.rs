@@ -7,11 +7,13 @@ use lb_common::abi::{Slot, Trace};
 use lb_common::maps;
 use lb_common::reason::Reason;
 
+use super::error::caused_by;
 use super::mapped::Mapped;
 use super::tables::mapped;
 use super::{Dataplane, DataplaneError, object};
 
-/// Interface that packets are said to come in by: the loopback interface, which every network namespace has.
+/// Interface that packets are said to come in by where nobody says otherwise: the loopback interface, which every network namespace
+/// has.
 pub const INGRESS: u32 = 1;
 /// Shortest frame that the kernel runs.
 pub const MIN_FRAME: usize = 14;
@@ -29,15 +31,37 @@ pub enum Verdict {
     Aborted,
 }
 
+impl Verdict {
+    /// As in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tx => "tx",
+            Self::Redirect => "redirect",
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
 /// A packet after the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub verdict: Verdict,
-    /// Why it was passed or dropped.
+    /// Why it was passed, dropped or answered.
     pub reason: Option<Reason>,
     /// What was decided on the way; only from a program that traces.
     pub trace: Trace,
     pub packet: Vec<u8>,
+}
+
+/// How a packet comes in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arrival {
+    /// Bytes of a driver's metadata in front of it, a multiple of 4: they take from the room for outer headers.
+    pub metadata: usize,
+    /// Index of the interface; 0: [`INGRESS`].
+    pub interface: u32,
 }
 
 /// Runs packets, one at a time.
@@ -64,26 +88,25 @@ impl Runner {
     ///
     /// The kernel refuses to run it.
     pub fn run(&mut self, dataplane: &Dataplane, packet: &[u8]) -> Result<Outcome, DataplaneError> {
-        self.run_behind(dataplane, 0, packet)
+        self.run_as(dataplane, Arrival::default(), packet)
     }
 
-    /// As [`Runner::run`], with `metadata` bytes of a driver's metadata in front of the packet, a multiple of 4: they take from
-    /// the room for outer headers.
+    /// As [`Runner::run`], for a packet that comes in in another way.
     ///
     /// # Errors
     ///
-    /// As [`Runner::run`].
-    pub fn run_behind(
+    /// As [`Runner::run`]; before Linux 5.15 the kernel knows no other way.
+    pub fn run_as(
         &mut self,
         dataplane: &Dataplane,
-        metadata: usize,
+        arrival: Arrival,
         packet: &[u8],
     ) -> Result<Outcome, DataplaneError> {
         for word in 0..size_of::<Trace>() / 8 {
             self.trace.word(0, word).store(0, Ordering::Release);
         }
         let program = object::loaded(&dataplane.ebpf, dataplane.program)?;
-        let (verdict, length) = once(program, metadata, packet, &mut self.buffer)?;
+        let (verdict, length) = once(program, arrival, packet, &mut self.buffer)?;
         let trace: Trace = self.trace.load(0);
         let reason = match verdict {
             Verdict::Pass | Verdict::Drop => self.reason(dataplane)?,
@@ -95,7 +118,7 @@ impl Runner {
             verdict,
             reason,
             trace,
-            packet: self.buffer[metadata..length].to_vec(),
+            packet: self.buffer[arrival.metadata..length].to_vec(),
         })
     }
 
@@ -106,7 +129,7 @@ impl Runner {
     /// As [`Runner::run`].
     pub fn verdict(&mut self, dataplane: &Dataplane, packet: &[u8]) -> Result<(Verdict, &[u8]), DataplaneError> {
         let program = object::loaded(&dataplane.ebpf, dataplane.program)?;
-        let (verdict, length) = once(program, 0, packet, &mut self.buffer)?;
+        let (verdict, length) = once(program, Arrival::default(), packet, &mut self.buffer)?;
         Ok((verdict, &self.buffer[..length]))
     }
 
@@ -125,23 +148,33 @@ impl Runner {
 /// One packet through a program. Gives the verdict, and how many bytes of `buffer` are the metadata and the packet after it.
 pub(super) fn once(
     program: &Xdp,
-    metadata: usize,
+    arrival: Arrival,
     packet: &[u8],
     buffer: &mut [u8],
 ) -> Result<(Verdict, usize), DataplaneError> {
+    let Arrival { metadata, interface } = arrival;
     let mut options = TestRunOptions::new();
     let mut behind = Vec::new();
     let mut context = [0u8; CONTEXT_BYTES];
     if metadata > 0 {
         behind.resize(metadata, 0);
         behind.extend_from_slice(packet);
+    }
+    let frame = if metadata > 0 { &behind } else { packet };
+    if metadata > 0 || interface > 0 {
         context[0..4].copy_from_slice(&(metadata as u32).to_ne_bytes());
-        context[4..8].copy_from_slice(&(behind.len() as u32).to_ne_bytes());
+        context[4..8].copy_from_slice(&(frame.len() as u32).to_ne_bytes());
+        context[12..16].copy_from_slice(&interface.to_ne_bytes());
         options.ctx_in = Some(&context);
     }
-    options.data_in = Some(if metadata > 0 { &behind } else { packet });
+    options.data_in = Some(frame);
     options.data_out = Some(buffer);
-    let result = program.test_run(options).map_err(DataplaneError::run)?;
+    let result = program.test_run(options).map_err(|error| {
+        if interface > 0 && caused_by(&error, libc::EINVAL) {
+            return DataplaneError::Run("to run one as if it came in by an interface takes Linux 5.15".into());
+        }
+        DataplaneError::run(error)
+    })?;
     let verdict = match result.return_value {
         1 => Verdict::Drop,
         2 => Verdict::Pass,
@@ -152,7 +185,7 @@ pub(super) fn once(
     Ok((verdict, result.data_size_out as usize))
 }
 
-/// The kernel's `struct xdp_md`: `data`, `data_end` and four more words.
+/// The kernel's `struct xdp_md`: `data`, `data_end`, `data_meta`, `ingress_ifindex` and two more words.
 const CONTEXT_BYTES: usize = 24;
 
 /// The state of a slot in JSON.

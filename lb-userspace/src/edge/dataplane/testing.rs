@@ -17,7 +17,7 @@ use lb_common::maps;
 mod anew;
 
 pub use super::mapped::Mapped;
-use super::run::{Verdict, once};
+use super::run::{Arrival, Verdict, once};
 use super::tables::{duplicate, mapped};
 use super::{Dataplane, DataplaneError, object, single};
 pub use anew::begin_anew;
@@ -127,7 +127,7 @@ impl Unpacker {
     /// Runs one packet.
     pub fn run(&mut self, packet: &[u8]) -> Result<(Verdict, &[u8]), DataplaneError> {
         let program = object::loaded(&self.ebpf, "decap")?;
-        let (verdict, length) = once(program, 0, packet, &mut self.buffer)?;
+        let (verdict, length) = once(program, Arrival::default(), packet, &mut self.buffer)?;
         Ok((verdict, &self.buffer[..length]))
     }
 

@@ -7,7 +7,7 @@ use lb_tests::packet::{Frame, Setup, World, assert_same, pool, service};
 use lb_tests::{needs_bpf, needs_flow_table};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::edge::dataplane::DataplaneError;
-use lb_userspace::edge::dataplane::run::Verdict;
+use lb_userspace::edge::dataplane::run::{Arrival, Verdict};
 
 mod by_shape;
 mod by_state;
@@ -23,6 +23,16 @@ struct Row {
     metadata: usize,
     setup: Setup,
     world: Filled,
+}
+
+impl Row {
+    /// How its packet comes in.
+    fn arrival(&self) -> Arrival {
+        Arrival {
+            metadata: self.metadata,
+            ..Arrival::default()
+        }
+    }
 }
 
 /// What is in the maps.
@@ -80,7 +90,7 @@ fn usual(world: &mut World, mode: Mode) {
 fn check(row: &Row, world: &mut World) {
     let what = row.what;
     let before = world.reasons();
-    let outcome = world.runner.run_behind(&world.dataplane, row.metadata, &row.packet);
+    let outcome = world.runner.run_as(&world.dataplane, row.arrival(), &row.packet);
     let outcome = outcome.unwrap_or_else(|error| panic!("{what}: {error}"));
     let counted: Vec<(&str, u64)> = Reason::ALL
         .iter()
@@ -161,7 +171,7 @@ fn a_driver_without_headroom() {
             panic!("{}: which mode?", row.what)
         };
         let mut world = special_world(row, row.setup.flow_table, fill);
-        let tried = world.runner.run_behind(&world.dataplane, row.metadata, &row.packet);
+        let tried = world.runner.run_as(&world.dataplane, row.arrival(), &row.packet);
         let is_refused = matches!(tried, Err(DataplaneError::Run(_)));
         lb_lab::needs!(!is_refused, "this kernel runs no packet behind so much metadata");
         check(row, &mut world);
