@@ -6,10 +6,12 @@
 //! - [`edge`]: what touches the world: BPF, netlink, probes, the API, the state on disk
 //! - [`daemon`]: the loop that owns everything
 //! - [`replay`]: captures through the real program, offline
+//! - [`fate`]: what is said of such packets
 //! - [`cli`]: a file per subcommand
 
 pub mod cli;
 pub mod core;
 pub mod daemon;
 pub mod edge;
+pub mod fate;
 pub mod replay;

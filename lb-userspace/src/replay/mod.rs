@@ -19,6 +19,7 @@ use std::path::Path;
 use crate::cli::output::Format;
 use crate::cli::replay::ReplayArgs;
 use crate::edge::dataplane::run::{MAX_FRAME, MIN_FRAME};
+use crate::fate::Fate;
 use line::Line;
 use world::World;
 
@@ -64,20 +65,22 @@ fn packets(
 ) -> anyhow::Result<()> {
     let name = file.to_string_lossy().into_owned();
     for (index, packet) in capture::read(file)?.into_iter().enumerate() {
-        let (line, bytes) = if (MIN_FRAME..=MAX_FRAME).contains(&packet.bytes.len()) {
+        let (fate, outcome) = if (MIN_FRAME..=MAX_FRAME).contains(&packet.bytes.len()) {
             let outcome = world.run(&packet.bytes)?;
-            (world.line(index, &name, packet.bytes.len(), &outcome), Some(outcome))
+            (world.fate(packet.bytes.len(), &outcome), Some(outcome))
         } else {
-            (Line::not_run(index, &name, packet.bytes.len()), None)
+            (Fate::not_run(packet.bytes.len()), None)
         };
+        let file = name.clone();
+        let line = Line { index, file, fate };
         if json {
             serde_json::to_writer(&mut *out, &line)?;
             writeln!(out)?;
         } else {
             writeln!(out, "{line}")?;
         }
-        if let (Some(writer), Some(outcome)) = (writer.as_deref_mut(), bytes)
-            && line.is_written()
+        if let (Some(writer), Some(outcome)) = (writer.as_deref_mut(), outcome)
+            && line.fate.is_left()
         {
             writer.write(packet.at, &outcome.packet)?;
         }

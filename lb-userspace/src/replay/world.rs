@@ -7,9 +7,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use lb_common::abi::{self, Tags, trace_flags};
+use lb_common::abi::Tags;
 
-use super::line::Line;
 use crate::cli::replay::ReplayArgs;
 use crate::core::capabilities::Capabilities;
 use crate::core::config::{self, Format};
@@ -19,8 +18,9 @@ use crate::core::model::{Mode, Model, SetBy, Vip, mode_name};
 use crate::core::observed::{Health, HopState, ResolvedHop, RouteHop, unspecified};
 use crate::core::plan::{self, Wanted, WantedBackend};
 use crate::core::pool::{self, Observation};
-use crate::edge::dataplane::run::{INGRESS, Outcome, Runner, Verdict, slot_state_name};
+use crate::edge::dataplane::run::{INGRESS, Outcome, Runner};
 use crate::edge::dataplane::{self, Dataplane, free_ports};
+use crate::fate::Fate;
 
 /// MTU of the interface that is said to be there, in bytes.
 const MTU: u16 = 1500;
@@ -44,8 +44,8 @@ struct Loaded {
     runner: Runner,
     image: Image,
     model: Model,
-    /// Names of service and backend by identifier.
-    backends: HashMap<u32, (String, String)>,
+    /// Names by identifier.
+    backends: HashMap<u32, String>,
     services: HashMap<u32, (String, Mode)>,
 }
 
@@ -215,33 +215,11 @@ impl World {
     }
 
     /// What is said of a packet.
-    pub fn line(&self, index: usize, file: &str, length_in: usize, outcome: &Outcome) -> Line {
-        let trace = &outcome.trace;
-        let steered = trace.flags & trace_flags::SLOT != 0;
-        let service = self
-            .loaded
-            .as_ref()
-            .and_then(|loaded| loaded.services.get(&trace.service));
-        let backend = self
-            .loaded
-            .as_ref()
-            .and_then(|loaded| loaded.backends.get(&trace.backend));
-        Line {
-            index,
-            file: file.into(),
-            verdict: outcome.verdict,
-            reason: outcome.reason.map(|reason| reason.name()),
-            service: service.map(|(name, _)| name.clone()),
-            backend: backend.map(|(_, name)| name.clone()),
-            mode: service.map(|(_, mode)| mode_name(*mode)),
-            slot: steered.then_some(trace.slot_index),
-            slot_state: steered.then(|| slot_state_name(abi::Slot(trace.slot))),
-            length_in,
-            length_out: match outcome.verdict {
-                Verdict::Drop | Verdict::Aborted => 0,
-                Verdict::Tx | Verdict::Redirect | Verdict::Pass => outcome.packet.len(),
-            },
-        }
+    pub fn fate(&self, length_in: usize, outcome: &Outcome) -> Fate {
+        let loaded = self.loaded.as_ref();
+        let service = loaded.and_then(|loaded| loaded.services.get(&outcome.trace.service));
+        let backend = loaded.and_then(|loaded| loaded.backends.get(&outcome.trace.backend));
+        Fate::new(outcome, length_in, service.cloned(), backend.cloned())
     }
 }
 
@@ -284,8 +262,7 @@ impl Loaded {
                     port: backend.port,
                 };
                 if let Some(there) = placed.backends.get(&key) {
-                    self.backends
-                        .insert(there.id, (service.name.clone(), backend.name.clone()));
+                    self.backends.insert(there.id, backend.name.clone());
                 }
             }
         }
