@@ -25,10 +25,18 @@ pub struct Pinned {
 
 /// What is pinned in `dir`; `None`: nothing, or the leftovers of a start that did not get to its end, which are removed.
 pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
-    let path = dir.join(maps::META);
-    if !path.exists() {
+    let there = look(dir)?;
+    if there.is_none() {
         // Nothing of it is in use: a data plane is complete before its first link is pinned.
         bpffs::clear(dir)?;
+    }
+    Ok(there)
+}
+
+/// The same, with everything left as it is.
+pub fn look(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
+    let path = dir.join(maps::META);
+    if !path.exists() {
         return Ok(None);
     }
     let map = open(dir, maps::META)?;
@@ -38,10 +46,7 @@ pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
         .map_err(|error| DataplaneError::map(maps::META, error))?;
     match meta.abi_version {
         ABI_VERSION => {}
-        0 => {
-            bpffs::clear(dir)?;
-            return Ok(None);
-        }
+        0 => return Ok(None),
         found => {
             return Err(DataplaneError::Abi {
                 path: dir.into(),
@@ -52,7 +57,7 @@ pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
     }
     let entries = |name: &str| -> Result<u32, DataplaneError> {
         let path = dir.join(name);
-        let map = MapData::from_pin(&path).map_err(|error| DataplaneError::pin(&path, error))?;
+        let map = MapData::from_pin(&path).map_err(|error| DataplaneError::open(&path, error))?;
         Ok(map
             .info()
             .map_err(|error| DataplaneError::map(name, error))?
@@ -68,9 +73,10 @@ pub fn pinned(dir: &Path) -> Result<Option<Pinned>, DataplaneError> {
     Ok(Some(Pinned { limits, meta }))
 }
 
-fn open(dir: &Path, name: &str) -> Result<Map, DataplaneError> {
+/// A pinned map.
+pub fn open(dir: &Path, name: &str) -> Result<Map, DataplaneError> {
     let path = dir.join(name);
-    let data = MapData::from_pin(&path).map_err(|error| DataplaneError::pin(&path, error))?;
+    let data = MapData::from_pin(&path).map_err(|error| DataplaneError::open(&path, error))?;
     Map::from_map_data(data).map_err(|error| DataplaneError::map(name, error))
 }
 
@@ -141,13 +147,14 @@ fn leftovers(tables: &Tables, image: &mut Image, backends: impl Iterator<Item = 
     Ok(())
 }
 
-fn service(tables: &Tables, id: u32) -> Result<abi::Service, DataplaneError> {
+/// What stands at a service's number.
+pub fn service(tables: &Tables, id: u32) -> Result<abi::Service, DataplaneError> {
     let entry = tables.services.get(&id, 0);
     entry.map_err(|error| DataplaneError::map(maps::SERVICES, error))
 }
 
 /// The services that clients find, and their numbers.
-fn found(tables: &Tables) -> Result<Vec<(u16, Vip, abi::Service)>, DataplaneError> {
+pub fn found(tables: &Tables) -> Result<Vec<(u16, Vip, abi::Service)>, DataplaneError> {
     let mut found = Vec::new();
     for (key, id) in tables.vips.entries() {
         // Others are address markers.
@@ -175,7 +182,7 @@ fn found(tables: &Tables) -> Result<Vec<(u16, Vip, abi::Service)>, DataplaneErro
 }
 
 /// What clients of a service connect to; `None`: there is no such service.
-fn vip_of(service: &abi::Service) -> Option<Vip> {
+pub fn vip_of(service: &abi::Service) -> Option<Vip> {
     Some(Vip {
         address: service.address.ip(service.flags & service_flags::IPV6 != 0),
         length: service.prefix_length,

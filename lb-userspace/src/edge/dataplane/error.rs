@@ -1,6 +1,6 @@
 //! What can go wrong with the data plane, and what to do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aya::EbpfError;
 use aya::maps::MapError;
@@ -116,6 +116,14 @@ impl DataplaneError {
             name: name.into(),
             reason: error.to_string(),
         }
+    }
+
+    /// A pinned map that cannot be opened.
+    pub(super) fn open(path: &Path, error: MapError) -> Self {
+        if caused_by(&error, libc::EPERM) || caused_by(&error, libc::EACCES) {
+            return Self::Permission(PERMISSION.into());
+        }
+        Self::pin(path, chain(&error))
     }
 
     pub(super) fn pin(path: impl Into<PathBuf>, error: impl std::fmt::Display) -> Self {

@@ -55,6 +55,32 @@ fn parse_pin_name(name: &str) -> Option<(u32, XdpMode)> {
     Some((index.parse().ok()?, xdp))
 }
 
+/// A link that is pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// Index of its interface.
+    pub index: u32,
+    /// The kernel's identifier of the program that it runs.
+    pub program: u32,
+}
+
+/// The links that are pinned in `dir`, in the order of their interfaces.
+pub fn pinned(dir: &Path) -> Result<Vec<Pinned>, DataplaneError> {
+    let entries = fs::read_dir(dir).map_err(|error| DataplaneError::pin(dir, error))?;
+    let mut links = Vec::new();
+    for entry in entries.flatten() {
+        if let Some((index, _)) = entry.file_name().to_str().and_then(parse_pin_name) {
+            let path = entry.path();
+            let link = PinnedLink::from_pin(&path).map_err(|error| DataplaneError::pin(&path, error))?;
+            let program = FdLink::from(link).info().map(|info| info.program_id());
+            let program = program.map_err(|error| DataplaneError::pin(&path, error))?;
+            links.push(Pinned { index, program });
+        }
+    }
+    links.sort_by_key(|link| link.index);
+    Ok(links)
+}
+
 impl Links {
     /// Takes over the links pinned in `dir`: each gets `program` instead of the one it has, in one step. Links whose interface
     /// is gone are removed.

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::Pod;
+use rustix::mm::{MapFlags, ProtFlags, mmap};
 
 /// Words of the largest value that is mapped.
 const MAX_WORDS: usize = 16;
@@ -38,20 +39,23 @@ impl<T: Pod> Mapped<T> {
     ///
     /// Whatever `mmap(2)` says; `EPERM`: the array was not made mmap-able.
     pub fn new(map: impl AsFd, len: u32) -> std::io::Result<Self> {
-        use rustix::mm::{MapFlags, ProtFlags, mmap};
+        Self::with(map, len, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    /// The same, only to be read: a store ends this process.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mapped::new`].
+    pub fn read_only(map: impl AsFd, len: u32) -> std::io::Result<Self> {
+        Self::with(map, len, ProtFlags::READ)
+    }
+
+    fn with(map: impl AsFd, len: u32, access: ProtFlags) -> std::io::Result<Self> {
         let len = len as usize;
         let bytes = (len * Self::WORDS * 8).next_multiple_of(rustix::param::page_size());
         // SAFETY: a new mapping at an address that the kernel chooses.
-        let base = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                bytes,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                map.as_fd(),
-                0,
-            )?
-        };
+        let base = unsafe { mmap(std::ptr::null_mut(), bytes, access, MapFlags::SHARED, map.as_fd(), 0)? };
         let base = NonNull::new(base.cast()).ok_or(std::io::ErrorKind::InvalidData)?;
         Ok(Self {
             base,

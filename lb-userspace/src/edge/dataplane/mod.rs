@@ -12,7 +12,7 @@
 //! - `keys`: keys of the maps
 //! - `tables`: the maps, typed, and the writing of a plan into them
 //! - `vips`: the table of what clients connect to
-//! - `adopt`: the account of maps that are there already
+//! - `adopt`: the account of maps that are there already; `copy`: a data plane of our own that is like one that is pinned
 //! - `links`: attaching to interfaces
 //! - `stats`: what was counted
 //! - [`janitor`]: the thread that sweeps the flow table and keeps its clock
@@ -22,6 +22,7 @@
 
 mod adopt;
 mod bpffs;
+mod copy;
 mod egress;
 mod error;
 mod grace;
@@ -50,6 +51,7 @@ use aya::maps::{Array, MapData};
 use lb_common::abi::{ABI_VERSION, Meta};
 use lb_common::maps;
 
+pub use copy::{ServiceEntry, pinned_links};
 pub use error::DataplaneError;
 pub use host_ports::free_ports;
 pub use kernel::capabilities;
@@ -67,7 +69,7 @@ pub struct Options {
     pub pin_dir: Option<PathBuf>,
     pub limits: Limits,
     pub hash_key: [u64; 2],
-    /// Whether the program writes the trace record, for `lb replay`.
+    /// Whether the program writes the trace record, for `lb replay` and `lb trace`.
     pub traced: bool,
     /// Whether the program has the flow table of `fullnat`, which not every kernel takes: see [`capabilities`].
     pub flow_table: bool,
