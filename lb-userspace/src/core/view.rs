@@ -1,5 +1,7 @@
 //! What people and scripts are shown: the answers of the API, one to one. Field names are a contract.
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
 use super::model::{AdminState, SetBy, XdpMode};
@@ -159,6 +161,19 @@ pub struct Problem {
     /// All findings, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
+}
+
+/// `10.0.1.2:80`; without the port where packets keep whatever port they have.
+pub fn backend_address(address: IpAddr, port: u16) -> String {
+    match port {
+        0 => address.to_string(),
+        port => SocketAddr::new(address, port).to_string(),
+    }
+}
+
+/// `02:00:00:00:00:01`.
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 impl Service {

@@ -1,6 +1,6 @@
 //! What people are shown.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use lb_common::abi::{ABI_VERSION, Counters};
 use lb_common::reason::{Reason, Verdict};
@@ -211,11 +211,7 @@ impl Owner {
         let flows = self.sweep.by_backend.get(&id).copied().unwrap_or(0);
         view::Backend {
             name: backend.name.clone(),
-            address: match backend.port {
-                // Whatever port packets have.
-                0 => backend.address.to_string(),
-                port => SocketAddr::new(backend.address, port).to_string(),
-            },
+            address: view::backend_address(backend.address, backend.port),
             weight: backend.weight,
             configured_weight: backend.configured_weight,
             priority: backend.priority,
@@ -246,7 +242,7 @@ impl Owner {
                 let name = link.map_or_else(|| format!("interface {}", hop.egress), |link| link.name.clone());
                 let vlans = hop.tags.ids().into_iter().filter(|id| *id != 0);
                 let vlans: String = vlans.map(|id| format!(" VLAN {id}")).collect();
-                format!("{} via {name}{vlans}", mac_text(hop.destination_mac))
+                format!("{} via {name}{vlans}", view::mac_text(hop.destination_mac))
             }
         }
     }
@@ -266,7 +262,7 @@ impl Owner {
             .map(|link| view::Interface {
                 name: link.name.clone(),
                 index: link.index,
-                mac: mac_text(link.mac),
+                mac: view::mac_text(link.mac),
                 mtu_bytes: link.mtu,
                 kind: link.kind.clone(),
                 up: link.up,
@@ -325,10 +321,6 @@ impl Owner {
             last_apply_seconds: self.last_apply.as_secs_f64(),
         }
     }
-}
-
-fn mac_text(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn when_all_down_name(when: WhenAllDown) -> &'static str {

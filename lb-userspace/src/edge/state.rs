@@ -197,13 +197,7 @@ impl StateDir {
     }
 
     fn read(&self, name: &str) -> Result<Document, Unreadable> {
-        let path = self.path.join(name);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unreadable::Missing),
-            Err(error) => return Err(Unreadable::Fatal(self.failed(&format!("cannot read {name}"), error))),
-        };
-        open_seal(&path, &text)
+        read(&self.path, name)
     }
 
     /// Writes a file in whole; what stood in its place is kept as `previous`.
@@ -248,11 +242,37 @@ impl StateDir {
     }
 
     fn failed(&self, doing: &str, source: io::Error) -> StateError {
-        StateError::Io {
-            path: self.path.clone(),
-            doing: doing.to_owned(),
-            source,
+        failed(&self.path, doing, source)
+    }
+}
+
+/// The last document that was stored in a state directory, whoever it belongs to: for those who only look. `None`: there is none that can be
+/// read.
+pub fn look(path: &Path) -> Option<Document> {
+    read(path, STATE).or_else(|_| read(path, PREVIOUS)).ok()
+}
+
+fn read(directory: &Path, name: &str) -> Result<Document, Unreadable> {
+    let path = directory.join(name);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unreadable::Missing),
+        Err(error) => {
+            return Err(Unreadable::Fatal(failed(
+                directory,
+                &format!("cannot read {name}"),
+                error,
+            )));
         }
+    };
+    open_seal(&path, &text)
+}
+
+fn failed(path: &Path, doing: &str, source: io::Error) -> StateError {
+    StateError::Io {
+        path: path.to_owned(),
+        doing: doing.to_owned(),
+        source,
     }
 }
 
