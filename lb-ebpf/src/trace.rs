@@ -1,4 +1,4 @@
-//! The trace record: what was decided, for `lb replay`. A program of its own writes it (`TRACED`): in the one that is attached
+//! The trace record: what was decided, for `lb replay` and `lb trace`. A program of its own writes it (`TRACED`): in the one that is attached
 //! not even a look at a switch is left.
 
 use lb_common::abi::{Slot, Trace, trace_flags};

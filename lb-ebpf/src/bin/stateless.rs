@@ -10,7 +10,7 @@ pub fn balancer(ctx: XdpContext) -> u32 {
     service::handle::<false, false>(&ctx)
 }
 
-/// The same with the trace record, for `lb replay`.
+/// The same with the trace record, for `lb replay` and `lb trace`.
 #[xdp]
 pub fn balancer_traced(ctx: XdpContext) -> u32 {
     service::handle::<false, true>(&ctx)

@@ -30,6 +30,7 @@ mod show;
 mod state;
 mod status;
 mod table;
+pub mod trace;
 mod usage;
 mod vip;
 mod write;
@@ -106,6 +107,8 @@ enum Verb {
     /// Check a configuration file, or print an example of one
     #[command(subcommand)]
     Config(config::ConfigVerb),
+    /// One packet through what is loaded, step by step; nothing changes
+    Trace(trace::TraceArgs),
     /// Send captured packets through the programs, offline
     Replay(replay::ReplayArgs),
     /// Unwrap the packets of ipip services, on a backend
@@ -191,6 +194,7 @@ async fn dispatch(verb: Verb, context: Context<'_, '_>) -> anyhow::Result<()> {
         Verb::Save => save::run(context).await,
         Verb::Drops(args) => context.read::<Vec<view::ReasonCount>>(&args, "/v1/drops").await,
         Verb::Config(verb) => config::run(context, &verb),
+        Verb::Trace(args) => trace::run(context, args).await,
         Verb::Replay(args) => replay::run(context, args),
         Verb::Decap(verb) => decap::run(context, verb).await,
         Verb::Pass(verb) => pass::run(context, &verb),

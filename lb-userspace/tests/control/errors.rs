@@ -59,6 +59,30 @@ async fn wrong_values() {
             "service web: nothing to set; give --vip, --mode, --check, --table-size or --when-all-down",
         ),
         (
+            "trace 10.1.0.2 10.9.0.1:80",
+            r#""10.1.0.2": it has no port; give ADDR:PORT, as 198.51.100.7:40000 or [2001:db8::7]:40000"#,
+        ),
+        (
+            "trace 10.1.0.2:1 10.9.0.1:80/sctp",
+            r#""10.9.0.1:80/sctp": sctp is neither tcp nor udp"#,
+        ),
+        (
+            "trace 10.1.0.2:1 [2001:db8::1]:80/udp",
+            "10.1.0.2:1 and [2001:db8::1]:80 are of two families; give two IPv4 addresses, or two IPv6 addresses",
+        ),
+        (
+            "trace 10.1.0.2:1 10.9.0.1:80 --length 39",
+            "--length 39: such a packet has 40 to 3498 bytes",
+        ),
+        (
+            "trace [2001:db8::2]:1 [2001:db8::1]:80/udp --length 47",
+            "--length 47: such a packet has 48 to 3498 bytes",
+        ),
+        (
+            "trace 10.1.0.2:1 10.9.0.1:80/udp --flags syn",
+            "--flags are of TCP; leave them out with /udp",
+        ),
+        (
             "replay a.txt",
             r#""a.txt": give files that end in .toml, .pcap or .pcapng"#,
         ),

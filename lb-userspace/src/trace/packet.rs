@@ -1,0 +1,124 @@
+//! The packet that is sent.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use etherparse::{
+    EtherType, IpHeaders, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder, TcpHeader, UdpHeader, ip_number,
+};
+use lb_common::abi::Tags;
+
+use crate::cli::trace::Flag;
+use crate::core::model::Protocol;
+use crate::edge::dataplane::run::MAX_FRAME;
+
+const ETHERNET_BYTES: usize = 14;
+/// Two tags.
+const MAX_TAGS_BYTES: usize = 8;
+/// Longest packet from the IP header on, in bytes.
+pub const MAX_LENGTH: usize = MAX_FRAME - ETHERNET_BYTES - MAX_TAGS_BYTES;
+/// Time to live, or hop limit.
+const TTL: u8 = 64;
+const WINDOW: u16 = 64240;
+
+/// A packet without content that means anything, not to be fragmented.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packet {
+    pub from: SocketAddr,
+    /// Of the same family.
+    pub to: SocketAddr,
+    pub protocol: Protocol,
+    /// Of TCP.
+    pub flags: Vec<Flag>,
+    /// Bytes behind the headers.
+    pub payload: usize,
+}
+
+impl Packet {
+    /// Bytes of its headers, from the IP header on.
+    pub fn header_bytes(from: SocketAddr, protocol: Protocol) -> usize {
+        let ip = if from.is_ipv6() {
+            Ipv6Header::LEN
+        } else {
+            Ipv4Header::MIN_LEN
+        };
+        let transport = match protocol {
+            Protocol::Tcp => TcpHeader::MIN_LEN,
+            Protocol::Udp => UdpHeader::LEN,
+        };
+        ip + transport
+    }
+
+    /// In an Ethernet frame with these tags.
+    pub fn frame(&self, source_mac: [u8; 6], destination_mac: [u8; 6], tags: Tags) -> Vec<u8> {
+        let ip = self.ip();
+        let ethertype = match &ip {
+            IpHeaders::Ipv4(..) => EtherType::IPV4,
+            IpHeaders::Ipv6(..) => EtherType::IPV6,
+        };
+        let tag_bytes = tags.ids().iter().filter(|id| **id != 0).count() * 4;
+        let mut frame = [destination_mac, source_mac].concat();
+        frame.extend_from_slice(&tags.bytes()[..tag_bytes]);
+        frame.extend_from_slice(&ethertype.0.to_be_bytes());
+        let payload = vec![0; self.payload];
+        let builder = PacketBuilder::ip(ip);
+        let (source, destination) = (self.from.port(), self.to.port());
+        let written = match self.protocol {
+            Protocol::Tcp => builder.tcp_header(self.tcp()).write(&mut frame, &payload),
+            Protocol::Udp => builder.udp(source, destination).write(&mut frame, &payload),
+        };
+        written.expect("at most MAX_LENGTH bytes, into memory");
+        frame
+    }
+
+    fn ip(&self) -> IpHeaders {
+        match (self.from.ip(), self.to.ip()) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                // Its length and the protocol are set when it is written.
+                let header = Ipv4Header::new(0, TTL, ip_number::TCP, from.octets(), to.octets());
+                IpHeaders::Ipv4(header.expect("no length is no length too many"), Default::default())
+            }
+            (from, to) => {
+                let octets = |address: IpAddr| match address {
+                    IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+                    IpAddr::V6(address) => address.octets(),
+                };
+                let header = Ipv6Header {
+                    traffic_class: 0,
+                    flow_label: Ipv6FlowLabel::ZERO,
+                    payload_length: 0,
+                    next_header: ip_number::TCP,
+                    hop_limit: TTL,
+                    source: octets(from),
+                    destination: octets(to),
+                };
+                IpHeaders::Ipv6(header, Default::default())
+            }
+        }
+    }
+
+    fn tcp(&self) -> TcpHeader {
+        let has = |flag| self.flags.contains(&flag);
+        TcpHeader {
+            syn: has(Flag::Syn),
+            ack: has(Flag::Ack),
+            fin: has(Flag::Fin),
+            rst: has(Flag::Rst),
+            ..TcpHeader::new(self.from.port(), self.to.port(), 1, WINDOW)
+        }
+    }
+}
+
+impl fmt::Display for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.protocol {
+            Protocol::Tcp => write!(f, "TCP ")?,
+            Protocol::Udp => write!(f, "UDP ")?,
+        }
+        for flag in &self.flags {
+            write!(f, "{} ", flag.name())?;
+        }
+        let bytes = Self::header_bytes(self.from, self.protocol) + self.payload;
+        write!(f, "{} > {}, {bytes} bytes", self.from, self.to)
+    }
+}
