@@ -93,6 +93,12 @@ pub fn pins(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?)
 }
 
+/// What a pinned map holds.
+pub fn dump(pin: &Path) -> Result<String> {
+    let bpftool = program::find("bpftool").context("bpftool is not installed")?;
+    program::output(Command::new(bpftool).args(["map", "dump", "pinned"]).arg(pin))
+}
+
 /// Every identifier of a kind that there is on this machine.
 fn all(kind: &str) -> Result<BTreeSet<u64>> {
     let shown = json([kind, "show"].map(OsStr::new))?;

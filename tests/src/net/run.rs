@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use lb_lab::process::Process;
-use lb_lab::{Balancer, CliOutput, program, wait_until};
+use lb_lab::{Balancer, CliOutput, Netns, program, wait_until};
 
 use super::{PATIENCE, look};
 
@@ -29,7 +29,12 @@ pub fn to_its_end(mut command: Command) -> Result<CliOutput> {
 
 /// Runs `ip` in the balancer's namespace.
 pub fn ip(balancer: &Balancer, words: &[&str]) -> Result<()> {
-    let mut command = balancer.netns().command(program::ip()?)?;
+    ip_in(balancer.netns(), words)
+}
+
+/// Runs `ip` in a namespace.
+pub fn ip_in(netns: &Netns, words: &[&str]) -> Result<()> {
+    let mut command = netns.command(program::ip()?)?;
     program::output(command.args(words)).map(drop)
 }
 

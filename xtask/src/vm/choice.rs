@@ -33,6 +33,7 @@ const OF_TAGS: &str =
 const OF_TESTS: &str = "about a tool of the tests, which is the same on every kernel";
 const BOOKKEEPING: &str =
     "about what the daemon makes of the maps, which is the same on every kernel; another test here does the same calls";
+const OF_TRACE: &str = "seconds for every kernel; the same program runs packets in packet::replay, which runs here";
 const OF_FILES: &str = "about files and arguments; the same program runs packets in other tests here";
 
 const LEFT_OUT: &[LeftOut] = &[
@@ -55,6 +56,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_modes", "what_is_for_the_balancer_itself", OF_PACKETS),
     left_out("net_refused", "", SLOW),
     left_out("net_routes", "", SLOW),
+    left_out("net_trace", "", OF_TRACE),
     left_out("packet", "adopt::account::a_backend_that_came_back", BOOKKEEPING),
     left_out("packet", "adopt::account::either_object", BOOKKEEPING),
     left_out("packet", "adopt::account::what_was_retired_rests_on", BOOKKEEPING),

@@ -1,9 +1,10 @@
 //! Connections that stay open, to see whether they survive.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::net::{AddressFamily, SocketType, bind, connect, ipproto, socket};
 
 use super::http::{PATIENCE, SERVER_HEADER};
 
@@ -17,12 +18,21 @@ impl Held {
     pub(super) fn open(target: SocketAddr, count: usize) -> Result<Self> {
         let mut connections = Vec::with_capacity(count);
         for _ in 0..count {
-            let connection = TcpStream::connect_timeout(&target, PATIENCE)?;
-            connection.set_read_timeout(Some(PATIENCE))?;
-            connection.set_write_timeout(Some(PATIENCE))?;
-            connection.set_nodelay(true)?;
-            connections.push(connection);
+            connections.push(patient(TcpStream::connect_timeout(&target, PATIENCE)?)?);
         }
+        Ok(Self { connections })
+    }
+
+    /// Opens one from this port, in the namespace of the calling thread.
+    pub(super) fn open_from(port: u16, target: SocketAddr) -> Result<Self> {
+        let (family, any): (_, IpAddr) = match target {
+            SocketAddr::V4(_) => (AddressFamily::INET, Ipv4Addr::UNSPECIFIED.into()),
+            SocketAddr::V6(_) => (AddressFamily::INET6, Ipv6Addr::UNSPECIFIED.into()),
+        };
+        let socket = socket(family, SocketType::STREAM, Some(ipproto::TCP))?;
+        bind(&socket, &SocketAddr::new(any, port))?;
+        connect(&socket, &target)?;
+        let connections = vec![patient(socket.into())?];
         Ok(Self { connections })
     }
 
@@ -40,6 +50,13 @@ impl Held {
             })
             .collect()
     }
+}
+
+fn patient(connection: TcpStream) -> Result<TcpStream> {
+    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.set_write_timeout(Some(PATIENCE))?;
+    connection.set_nodelay(true)?;
+    Ok(connection)
 }
 
 /// Reads one response to its end and not beyond; the name of the server.

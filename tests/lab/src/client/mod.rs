@@ -72,4 +72,11 @@ impl Client {
             .run(|| Held::open(target, connections))
             .with_context(|| format!("holding {connections} connections to {target}"))
     }
+
+    /// Opens a connection from a port that is chosen beforehand, and holds it.
+    pub fn hold_from(&self, port: u16, target: SocketAddr) -> Result<Held> {
+        self.netns
+            .run(|| Held::open_from(port, target))
+            .with_context(|| format!("holding a connection from port {port} to {target}"))
+    }
 }
