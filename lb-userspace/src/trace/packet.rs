@@ -122,3 +122,49 @@ impl fmt::Display for Packet {
         write!(f, "{} > {}, {bytes} bytes", self.from, self.to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lb_common::abi::tag_protocol;
+    use lb_common::checksum;
+
+    use super::*;
+    use crate::trace::headers::Headers;
+
+    #[test]
+    fn frames_are_as_long_as_said_and_whole() {
+        let tagged = Tags::NONE.within(tag_protocol::CUSTOMER, 20).unwrap();
+        let twice = tagged.within(tag_protocol::SERVICE, 100).unwrap();
+        let ends = [
+            ("10.1.0.2:40000", "10.9.0.1:80"),
+            ("[2001:db8::2]:40000", "[2001:db8::1]:80"),
+        ];
+        for (tags, vlans) in [(Tags::NONE, vec![]), (tagged, vec![20]), (twice, vec![100, 20])] {
+            for ((from, to), protocol) in ends
+                .into_iter()
+                .flat_map(|ends| [(ends, Protocol::Tcp), (ends, Protocol::Udp)])
+            {
+                let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+                let least = Packet::header_bytes(from, protocol);
+                for length in [least, least + 1, MAX_LENGTH] {
+                    let packet = Packet {
+                        from,
+                        to,
+                        protocol,
+                        flags: vec![Flag::Syn],
+                        payload: length - least,
+                    };
+                    let frame = packet.frame([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], tags);
+                    let start = ETHERNET_BYTES + vlans.len() * 4;
+                    assert_eq!(frame.len(), start + length, "{packet}");
+                    let read = Headers::read(&frame, None).unwrap();
+                    assert_eq!((read.source, read.destination, &read.vlans), (from, to, &vlans));
+                    if from.is_ipv4() {
+                        let header = &frame[start..start + Ipv4Header::MIN_LEN];
+                        assert_eq!(checksum::sum(header), 0xffff, "{packet}");
+                    }
+                }
+            }
+        }
+    }
+}
