@@ -64,7 +64,7 @@ pub fn service(text: &str) -> Parsed<String> {
     match target(text)? {
         Target { service, backend: None } => Ok(service),
         _ => Err(BadValue(format!(
-            "{text:?} names a backend; give a service: its name, or VIP:PORT[/tcp|udp|sctp]"
+            "{text:?} names a backend; give a service: its name, or VIP:PORT[/tcp|udp|sctp|any]"
         ))),
     }
 }

@@ -32,7 +32,7 @@ pub struct AddArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct SetArgs {
-    /// Name, or VIP:PORT[/tcp|udp]
+    /// Name, or VIP:PORT[/tcp|udp|sctp|any]
     #[arg(value_parser = super::parse::service)]
     service: String,
     /// What clients connect to
@@ -46,7 +46,7 @@ pub struct SetArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct RemoveArgs {
-    /// Name, or VIP:PORT[/tcp|udp]
+    /// Name, or VIP:PORT[/tcp|udp|sctp|any]
     #[arg(value_parser = super::parse::service)]
     service: String,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::edge::client::segment;
 /// Arguments of `lb show`.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
-    /// Service by name or VIP:PORT[/tcp|udp], with /BACKEND for one of its backends
+    /// Service by name or VIP:PORT[/tcp|udp|sctp|any], with /BACKEND for one of its backends
     #[arg(value_name = "SERVICE[/BACKEND]", value_parser = super::parse::target)]
     target: Target,
     #[command(flatten)]

@@ -9,8 +9,7 @@ use super::output::{Format, Screen};
 use super::parse::host_and_port;
 use super::table::Table;
 use super::usage::BadValue;
-use crate::core::model::Protocol;
-use crate::trace::{self, MAX_LENGTH, Packet, Report};
+use crate::trace::{self, MAX_LENGTH, Packet, Report, Transport};
 
 /// Which packet, and through what.
 #[derive(Clone, Debug, clap::Args)]
@@ -18,7 +17,7 @@ pub struct TraceArgs {
     /// Who sends it: a client, or on the way back a backend
     #[arg(value_name = "SRC:PORT", value_parser = end)]
     pub from: SocketAddr,
-    /// Where it goes: a service, or on the way back what the backend answers to; PROTO is tcp or udp
+    /// Where it goes: a service, or on the way back what the backend answers to; PROTO is tcp, udp or sctp
     #[arg(value_name = "VIP:PORT[/PROTO]", value_parser = destination)]
     pub to: Destination,
     /// Flags of TCP, as ack or syn,ack [default: syn]
@@ -54,7 +53,7 @@ pub struct TraceArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Destination {
     pub address: SocketAddr,
-    pub protocol: Protocol,
+    pub transport: Transport,
 }
 
 /// A flag of TCP.
@@ -91,13 +90,15 @@ fn end(text: &str) -> Result<SocketAddr, BadValue> {
 }
 
 fn destination(text: &str) -> Result<Destination, BadValue> {
-    let (address, protocol) = match text.split_once('/') {
-        None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), Protocol::Tcp),
-        Some((address, "udp")) => (address, Protocol::Udp),
-        Some((_, other)) => return Err(BadValue(format!("{text:?}: {other} is neither tcp nor udp"))),
+    let (address, transport) = match text.split_once('/') {
+        None => (text, Transport::Tcp),
+        Some((address, "tcp")) => (address, Transport::Tcp),
+        Some((address, "udp")) => (address, Transport::Udp),
+        Some((address, "sctp")) => (address, Transport::Sctp),
+        Some((_, other)) => return Err(BadValue(format!("{text:?}: {other} is not tcp, udp or sctp"))),
     };
     let address = end(address)?;
-    Ok(Destination { address, protocol })
+    Ok(Destination { address, transport })
 }
 
 pub(super) async fn run(context: Context<'_, '_>, args: TraceArgs) -> anyhow::Result<()> {
@@ -108,28 +109,29 @@ pub(super) async fn run(context: Context<'_, '_>, args: TraceArgs) -> anyhow::Re
 
 /// The packet that is asked for.
 fn packet(args: &TraceArgs) -> Result<Packet, UsageError> {
-    let (from, Destination { address: to, protocol }) = (args.from, args.to);
+    let (from, Destination { address: to, transport }) = (args.from, args.to);
     if from.is_ipv6() != to.is_ipv6() {
         let why = format!("{from} and {to} are of two families; give two IPv4 addresses, or two IPv6 addresses");
         return Err(UsageError(why));
     }
-    let least = Packet::header_bytes(from, protocol);
+    let least = Packet::header_bytes(from, transport);
     let length = args.length.unwrap_or(least);
     if !(least..=MAX_LENGTH).contains(&length) {
         let why = format!("--length {length}: such a packet has {least} to {MAX_LENGTH} bytes");
         return Err(UsageError(why));
     }
-    let flags = match (protocol, args.flags.as_slice()) {
-        (Protocol::Tcp, []) => vec![Flag::Syn],
-        (Protocol::Udp, [_, ..]) => {
-            return Err(UsageError("--flags are of TCP; leave them out with /udp".to_owned()));
+    let flags = match (transport, args.flags.as_slice()) {
+        (Transport::Tcp, []) => vec![Flag::Syn],
+        (Transport::Udp | Transport::Sctp, [_, ..]) => {
+            let why = "--flags are of TCP; leave them out with /udp and /sctp";
+            return Err(UsageError(why.to_owned()));
         }
         (_, flags) => flags.to_vec(),
     };
     Ok(Packet {
         from,
         to,
-        protocol,
+        transport,
         flags,
         payload: length - least,
     })

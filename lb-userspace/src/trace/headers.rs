@@ -135,11 +135,11 @@ fn text(value: impl Display) -> Option<String> {
     Some(value.to_string())
 }
 
-/// Those of TCP or UDP, the first two words of either.
+/// Those of TCP, UDP or SCTP, the first two words of each.
 fn ports(ip: &IpSlice<'_>) -> (u16, u16) {
     let payload = ip.payload();
     match (payload.ip_number, payload.payload) {
-        (ip_number::TCP | ip_number::UDP, [a, b, c, d, ..]) => {
+        (ip_number::TCP | ip_number::UDP | ip_number::SCTP, [a, b, c, d, ..]) => {
             (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
         }
         _ => (0, 0),

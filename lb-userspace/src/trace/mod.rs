@@ -28,7 +28,7 @@ use ingress::Attached;
 use names::Names;
 use report::Found;
 
-pub use packet::{MAX_LENGTH, Packet};
+pub use packet::{MAX_LENGTH, Packet, Transport};
 pub use report::Report;
 
 /// The MAC address of a sender that the routes do not know.

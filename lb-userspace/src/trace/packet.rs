@@ -9,7 +9,6 @@ use etherparse::{
 use lb_common::abi::Tags;
 
 use crate::cli::trace::Flag;
-use crate::core::model::Protocol;
 use crate::edge::dataplane::run::MAX_FRAME;
 
 const ETHERNET_BYTES: usize = 14;
@@ -21,13 +20,24 @@ pub const MAX_LENGTH: usize = MAX_FRAME - ETHERNET_BYTES - MAX_TAGS_BYTES;
 const TTL: u8 = 64;
 const WINDOW: u16 = 64240;
 
+/// What has ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+/// Bytes of SCTP's common header with an INIT chunk (RFC 9260, sections 3.1 and 3.3.2).
+const SCTP_BYTES: usize = 12 + 20;
+
 /// A packet without content that means anything, not to be fragmented.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
     pub from: SocketAddr,
     /// Of the same family.
     pub to: SocketAddr,
-    pub protocol: Protocol,
+    pub transport: Transport,
     /// Of TCP.
     pub flags: Vec<Flag>,
     /// Bytes behind the headers.
@@ -36,15 +46,16 @@ pub struct Packet {
 
 impl Packet {
     /// Bytes of its headers, from the IP header on.
-    pub fn header_bytes(from: SocketAddr, protocol: Protocol) -> usize {
+    pub fn header_bytes(from: SocketAddr, transport: Transport) -> usize {
         let ip = if from.is_ipv6() {
             Ipv6Header::LEN
         } else {
             Ipv4Header::MIN_LEN
         };
-        let transport = match protocol {
-            Protocol::Tcp => TcpHeader::MIN_LEN,
-            Protocol::Udp => UdpHeader::LEN,
+        let transport = match transport {
+            Transport::Tcp => TcpHeader::MIN_LEN,
+            Transport::Udp => UdpHeader::LEN,
+            Transport::Sctp => SCTP_BYTES,
         };
         ip + transport
     }
@@ -63,9 +74,10 @@ impl Packet {
         let payload = vec![0; self.payload];
         let builder = PacketBuilder::ip(ip);
         let (source, destination) = (self.from.port(), self.to.port());
-        let written = match self.protocol {
-            Protocol::Tcp => builder.tcp_header(self.tcp()).write(&mut frame, &payload),
-            Protocol::Udp => builder.udp(source, destination).write(&mut frame, &payload),
+        let written = match self.transport {
+            Transport::Tcp => builder.tcp_header(self.tcp()).write(&mut frame, &payload),
+            Transport::Udp => builder.udp(source, destination).write(&mut frame, &payload),
+            Transport::Sctp => builder.write(&mut frame, ip_number::SCTP, &[&self.sctp()[..], &payload].concat()),
         };
         written.expect("at most MAX_LENGTH bytes, into memory");
         frame
@@ -97,6 +109,17 @@ impl Packet {
         }
     }
 
+    /// The first packet of an association. Its checksum is for the server to look at, whom it does not get to.
+    fn sctp(&self) -> [u8; SCTP_BYTES] {
+        const INIT: u8 = 1;
+        let mut header = [0; SCTP_BYTES];
+        header[..2].copy_from_slice(&self.from.port().to_be_bytes());
+        header[2..4].copy_from_slice(&self.to.port().to_be_bytes());
+        header[12] = INIT;
+        header[15] = (SCTP_BYTES - 12) as u8;
+        header
+    }
+
     fn tcp(&self) -> TcpHeader {
         let has = |flag| self.flags.contains(&flag);
         TcpHeader {
@@ -111,14 +134,15 @@ impl Packet {
 
 impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.protocol {
-            Protocol::Tcp => write!(f, "TCP ")?,
-            Protocol::Udp => write!(f, "UDP ")?,
+        match self.transport {
+            Transport::Tcp => write!(f, "TCP ")?,
+            Transport::Udp => write!(f, "UDP ")?,
+            Transport::Sctp => write!(f, "SCTP INIT ")?,
         }
         for flag in &self.flags {
             write!(f, "{} ", flag.name())?;
         }
-        let bytes = Self::header_bytes(self.from, self.protocol) + self.payload;
+        let bytes = Self::header_bytes(self.from, self.transport) + self.payload;
         write!(f, "{} > {}, {bytes} bytes", self.from, self.to)
     }
 }
@@ -140,17 +164,18 @@ mod tests {
             ("[2001:db8::2]:40000", "[2001:db8::1]:80"),
         ];
         for (tags, vlans) in [(Tags::NONE, vec![]), (tagged, vec![20]), (twice, vec![100, 20])] {
-            for ((from, to), protocol) in ends
+            let each = [Transport::Tcp, Transport::Udp, Transport::Sctp];
+            for ((from, to), transport) in ends
                 .into_iter()
-                .flat_map(|ends| [(ends, Protocol::Tcp), (ends, Protocol::Udp)])
+                .flat_map(|ends| each.map(|transport| (ends, transport)))
             {
                 let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-                let least = Packet::header_bytes(from, protocol);
+                let least = Packet::header_bytes(from, transport);
                 for length in [least, least + 1, MAX_LENGTH] {
                     let packet = Packet {
                         from,
                         to,
-                        protocol,
+                        transport,
                         flags: vec![Flag::Syn],
                         payload: length - least,
                     };

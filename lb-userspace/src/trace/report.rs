@@ -223,7 +223,7 @@ impl Found<'_> {
         let vips = self.copy.vips()?;
         let here: Vec<String> = vips
             .iter()
-            .filter(|vip| vip.address == address)
+            .filter(|vip| vip.prefix().contains(address))
             .map(ToString::to_string)
             .collect();
         Ok(match here.is_empty() {

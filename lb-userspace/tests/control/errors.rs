@@ -39,7 +39,7 @@ async fn wrong_values() {
         ),
         (
             "service add web --vip 192.0.2.10:0",
-            r#"VIP "192.0.2.10:0": port 0 is not one from 1 to 65535; give ADDR[:PORT|:FROM-TO][/tcp|udp]"#,
+            r#"VIP "192.0.2.10:0": port 0 is not one from 1 to 65535; give ADDR[/LEN][:PORT|:FROM-TO][/tcp|udp|sctp|any]"#,
         ),
         ("maint web", r#""web" names a service; give SERVICE/BACKEND"#),
         (

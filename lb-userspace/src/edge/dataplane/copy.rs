@@ -126,7 +126,8 @@ fn copy(dir: &Path, name: &'static str, ebpf: &mut Ebpf, tables: &mut Tables) ->
     let copied = match name {
         maps::SERVICES => copy_array(pinned(dir, name)?, &mut tables.services),
         maps::SOURCE_ADDRS => copy_array(pinned(dir, name)?, &mut tables.source_addrs),
-        maps::PORT_RANGES => copy_trie(pinned(dir, name)?, &mut tables.ranges),
+        maps::PORT_RANGES => copy_trie(pinned(dir, name)?, &mut tables.ranges.ranges),
+        maps::PREFIXES => copy_trie(pinned(dir, name)?, &mut tables.ranges.prefixes),
         maps::ROUTES => copy_trie(pinned(dir, name)?, &mut tables.routes),
         maps::ROUTES6 => copy_trie(pinned(dir, name)?, &mut tables.routes6),
         maps::BACKS => copy_hash(pinned(dir, name)?, &mut tables.backs),
