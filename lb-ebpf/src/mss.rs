@@ -35,9 +35,11 @@ pub fn clamp<F: Header>(window: &Window, packet: &Packet<F>, service: &Service) 
     }
     cold_path();
     let l4 = packet.l4();
-    let (Some(tcp), Some(word)) = (window.at::<Tcp>(l4), FOUND.get_ptr_mut(0)) else {
+    let (Some(tcp), Some(found)) = (window.at::<Tcp>(l4), FOUND.get_ptr_mut(0)) else {
         return exit(Reason::Internal);
     };
+    // SAFETY: this CPU's.
+    let word = unsafe { &raw mut (*found).word };
     // SAFETY: checked to lie in the frame.
     let end = unsafe { (*tcp).offset } >> 4 << 2;
     let mut at = wire::TCP_BYTES as u8;

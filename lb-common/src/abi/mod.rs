@@ -9,6 +9,7 @@
 //! - `vip`: what clients connect to
 //! - `range`: what clients connect to by ranges of ports
 //! - `flows`: the flow table of `fullnat` and its ports
+//! - `fragment`: what later fragments follow
 //! - [`role`]: which addresses are worth looking up
 //! - `tags`: of VLANs
 //!
@@ -34,6 +35,7 @@ mod address;
 mod bucket;
 mod counters;
 mod flows;
+mod fragment;
 mod range;
 pub mod role;
 mod tags;
@@ -43,12 +45,13 @@ pub use address::Address;
 pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
 pub use counters::{Counters, Past};
 pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
+pub use fragment::{FRAGMENT_SECONDS, FragmentKey, FragmentWay, fragment_direction};
 pub use range::RangeKey;
 pub use tags::{Tags, tag_protocol};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 9;
+pub const ABI_VERSION: u32 = 10;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -311,7 +314,7 @@ pub mod hop_egress {
     pub const HOST: u32 = u32::MAX;
 }
 
-/// What the balancer tells its ICMP program of a packet that it hands over, and what that one remembers of its CPU. 28 bytes.
+/// What the balancer tells the program that it hands a packet over to, and what that one remembers of its CPU. 28 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Handed {
@@ -327,6 +330,16 @@ pub struct Handed {
     pub tagged: u32,
     /// The tags that the last tagged packet came with.
     pub tags: Tags,
+}
+
+/// What is noted of an IPv6 packet's extension headers while it is looked at. 8 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Found {
+    /// How far the chain is known, or the place in TCP's options.
+    pub word: u32,
+    /// Of the fragment header, as in the packet.
+    pub identification: u32,
 }
 
 /// What a map set is made with; written once when it is created and read by every daemon that adopts it. 64 bytes.
@@ -381,6 +394,7 @@ assert_layout! {
     Back: 8, 4;
     Hop: 28, 4;
     Handed: 28, 4;
+    Found: 8, 4;
     Meta: 64, 8;
     Trace: 32, 8;
 }

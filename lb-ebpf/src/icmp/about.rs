@@ -57,7 +57,7 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
         }
         _ => {
             packet.addresses.protocol = F::PROTOCOL;
-            rewrite::to_backend::<F, FLOW_TABLE>(ctx, window, &packet, &target)?;
+            rewrite::to_backend::<F, FLOW_TABLE, true>(ctx, window, &packet, &target)?;
         }
     }
     if target.backend.flags & backend_flags::TAGGED != 0 {

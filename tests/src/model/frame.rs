@@ -35,8 +35,26 @@ pub struct Ends {
     pub protocol: u8,
     /// Bytes of the IP header with options or extension headers.
     pub header: usize,
-    /// Of IPv6: whether more follows. IPv4 says it in the header.
-    pub is_first_fragment: bool,
+    pub part: Part,
+}
+
+/// How much of a datagram a packet has; a fragment with the identification of its datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    Whole,
+    First(u32),
+    /// It has no ports.
+    Later(u32),
+}
+
+impl Part {
+    fn of(offset: u16, has_more: bool, identification: u32) -> Self {
+        match (offset, has_more) {
+            (0, false) => Self::Whole,
+            (0, true) => Self::First(identification),
+            _ => Self::Later(identification),
+        }
+    }
 }
 
 impl<'a> Frame<'a> {
@@ -70,7 +88,7 @@ impl<'a> Frame<'a> {
         [&destination, &source, tags, &ethertype.to_be_bytes(), packet].concat()
     }
 
-    /// Addresses, ports and protocol. What cannot be read is ours if a service has its destination address.
+    /// Addresses, ports and protocol; the ports of a later fragment are 0. What cannot be read is ours if a service has its destination address.
     pub fn ends(&self, is_ours: impl Fn(IpAddr) -> bool) -> Step<Ends> {
         if self.is_ipv6() {
             self.ends_of_ipv6(is_ours)
@@ -94,10 +112,10 @@ impl<'a> Frame<'a> {
         if protocol != TCP && protocol != UDP {
             return end(Reason::NotTcpUdp);
         }
-        if u16_at(ip, 6).is_some_and(|word| word & 0x1fff != 0) {
-            return mine(Reason::Fragment, Reason::OtherFragment);
-        }
-        let Some((source_port, port)) = self.ports(header) else {
+        let word = u16::from_be_bytes([ip[6], ip[7]]);
+        let identification = u16::from_be_bytes([ip[4], ip[5]]);
+        let part = Part::of(word & 0x1fff, word & 0x2000 != 0, identification.into());
+        let Some((source_port, port)) = self.ports(part, header) else {
             return mine(Reason::ShortHeader, Reason::OtherMalformed);
         };
         Ok(Ends {
@@ -105,7 +123,7 @@ impl<'a> Frame<'a> {
             to: SocketAddr::new(to, port),
             protocol,
             header,
-            is_first_fragment: false,
+            part,
         })
     }
 
@@ -116,9 +134,9 @@ impl<'a> Frame<'a> {
         }
         let (from, to) = (self.address(8), self.address(24));
         let mine = |ours, other| end(if is_ours(to) { ours } else { other });
-        let (mut next, mut header, mut is_first_fragment) = (ip[6], 40, false);
+        let (mut next, mut header, mut part) = (ip[6], 40, Part::Whole);
         let mut followed = 0;
-        while next != TCP && next != UDP {
+        while next != TCP && next != UDP && !matches!(part, Part::Later(_)) {
             if ![0, 43, 44, 60].contains(&next) {
                 return end(Reason::NotTcpUdp);
             }
@@ -134,10 +152,8 @@ impl<'a> Frame<'a> {
             match next {
                 44 => {
                     let word = u16::from_be_bytes([extension[2], extension[3]]);
-                    if word & 0xfff8 != 0 {
-                        return mine(Reason::Fragment, Reason::OtherFragment);
-                    }
-                    is_first_fragment = word & 1 != 0;
+                    let identification = [4, 5, 6, 7].map(|at| extension[at]);
+                    part = Part::of(word >> 3, word & 1 != 0, u32::from_be_bytes(identification));
                 }
                 43 if extension[3] != 0 => return mine(Reason::ExtensionHeaders, Reason::NoService),
                 _ => bytes = (usize::from(extension[1]) + 1) * 8,
@@ -149,7 +165,7 @@ impl<'a> Frame<'a> {
             header += bytes;
             followed += 1;
         }
-        let Some((source_port, port)) = self.ports(header) else {
+        let Some((source_port, port)) = self.ports(part, header) else {
             return mine(Reason::ShortHeader, Reason::OtherMalformed);
         };
         Ok(Ends {
@@ -157,7 +173,7 @@ impl<'a> Frame<'a> {
             to: SocketAddr::new(to, port),
             protocol: next,
             header,
-            is_first_fragment,
+            part,
         })
     }
 
@@ -166,7 +182,10 @@ impl<'a> Frame<'a> {
         address_at(self.packet, at, self.is_ipv6()).expect("the header is there")
     }
 
-    fn ports(&self, header: usize) -> Option<(u16, u16)> {
+    fn ports(&self, part: Part, header: usize) -> Option<(u16, u16)> {
+        if let Part::Later(_) = part {
+            return Some((0, 0));
+        }
         Some((u16_at(self.packet, header)?, u16_at(self.packet, header + 2)?))
     }
 
@@ -187,19 +206,21 @@ impl<'a> Frame<'a> {
         if self.is_ipv6() { ip[0] << 4 | ip[1] >> 4 } else { ip[1] }
     }
 
-    /// Whether it is whole: no fragment, as long as it says, with hops left, and the transport header in it. Gives TCP's flags.
-    pub fn whole(&self, ends: &Ends) -> Step<u8> {
-        let more = !self.is_ipv6() && u16_at(self.packet, 6).is_some_and(|word| word & 0x2000 != 0);
-        if more || ends.is_first_fragment {
-            return end(Reason::Fragment);
-        }
-        let total = self.total_length();
-        if total > self.packet.len() {
+    /// Whether it is as long as it says, with hops left.
+    pub fn lengths(&self) -> Step<()> {
+        if self.total_length() > self.packet.len() {
             return end(Reason::BadLength);
         }
         if self.hops_left() <= 1 {
             return end(Reason::TtlExpired);
         }
+        Ok(())
+    }
+
+    /// Whether it is whole, or as a first fragment has the whole transport header. Gives TCP's flags.
+    pub fn whole(&self, ends: &Ends) -> Step<u8> {
+        self.lengths()?;
+        let total = self.total_length();
         let transport = &self.packet[ends.header..];
         if ends.protocol == TCP {
             let Some(header) = transport.get(..20) else {
@@ -214,7 +235,12 @@ impl<'a> Frame<'a> {
         let Some(length) = u16_at(transport, 4).filter(|_| transport.len() >= 8) else {
             return end(Reason::ShortHeader);
         };
-        if length < 8 || ends.header + usize::from(length) > total {
+        // What a first fragment lacks comes in others.
+        let needed = match ends.part {
+            Part::First(_) => 8,
+            _ => usize::from(length),
+        };
+        if length < 8 || ends.header + needed > total {
             return end(Reason::BadLength);
         }
         Ok(0)
