@@ -69,7 +69,7 @@ pub fn follow_back<F: Balanced>(window: &Window, packet: &Packet<F>, client: F::
 fn note<F: Balanced>(window: &Window, packet: &Packet<F>, way: FragmentWay) {
     cold_path();
     if let Ok(key) = F::fragment_key(window, packet) {
-        let _ = FRAGMENTS.insert(&key, &way, 0);
+        let _ = FRAGMENTS.insert(key, way, 0);
     }
 }
 

@@ -24,13 +24,11 @@ pub fn note_largest(largest: u32) {
 /// has not, or is not there.
 #[inline(always)]
 pub fn to_icmp(ctx: &XdpContext, tagged: Tagged, reason: Reason) {
-    const REASONS: [u32; 3] = [
-        Reason::NotTcpUdp as u32,
-        Reason::TooBig as u32,
-        Reason::TtlExpired as u32,
-    ];
+    const NOT_TCP_UDP: u32 = Reason::NotTcpUdp as u32;
+    const TOO_BIG: u32 = Reason::TooBig as u32;
+    const TTL_EXPIRED: u32 = Reason::TtlExpired as u32;
     let reason = reason as u32;
-    if reason == REASONS[0] || reason == REASONS[1] || reason == REASONS[2] {
+    if reason == NOT_TCP_UDP || reason == TOO_BIG || reason == TTL_EXPIRED {
         over(ctx, tagged, reason, programs::ICMP);
     }
 }

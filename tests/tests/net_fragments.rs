@@ -12,7 +12,7 @@ use lb_tests::{needs_flow_table, needs_lab};
 /// Port of the service, and of the servers where it has to be the same.
 const PORT: u16 = 5300;
 
-/// Bytes of the datagrams: in one packet, in one that is just full, in two, in seven, and in as many as there can be.
+/// Bytes of the datagrams: in one packet, in one that is nearly full, in two, in seven, and in as many as there can be.
 const LENGTHS: [usize; 5] = [10, 1400, 1600, 9000, 65_000];
 
 #[test]

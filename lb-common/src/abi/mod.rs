@@ -10,6 +10,7 @@
 //! - `range`: what clients connect to by ranges of ports
 //! - `flows`: the flow table of `fullnat` and its ports
 //! - `fragment`: what later fragments follow
+//! - `noted`: of a packet while it is looked at
 //! - [`role`]: which addresses are worth looking up
 //! - `tags`: of VLANs
 //!
@@ -36,6 +37,7 @@ mod bucket;
 mod counters;
 mod flows;
 mod fragment;
+mod noted;
 mod range;
 pub mod role;
 mod tags;
@@ -46,6 +48,7 @@ pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
 pub use counters::{Counters, Past};
 pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
 pub use fragment::{FRAGMENT_SECONDS, FragmentKey, FragmentWay, fragment_direction};
+pub use noted::{Found, Handed};
 pub use range::RangeKey;
 pub use tags::{Tags, tag_protocol};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
@@ -314,34 +317,6 @@ pub mod hop_egress {
     pub const HOST: u32 = u32::MAX;
 }
 
-/// What the balancer tells the program that it hands a packet over to, and what that one remembers of its CPU. 28 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Handed {
-    /// What the packet would be counted under, a [`crate::reason::Reason`].
-    pub reason: u32,
-    /// How large it could have been, in bytes, if it was too large.
-    pub largest: u32,
-    /// Number of the current window of time in which errors are counted.
-    pub window: u32,
-    /// Errors sent in it.
-    pub sent: u32,
-    /// 0 where the packet came without tags.
-    pub tagged: u32,
-    /// The tags that the last tagged packet came with.
-    pub tags: Tags,
-}
-
-/// What is noted of an IPv6 packet's extension headers while it is looked at. 8 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Found {
-    /// How far the chain is known, or the place in TCP's options.
-    pub word: u32,
-    /// Of the fragment header, as in the packet.
-    pub identification: u32,
-}
-
 /// What a map set is made with; written once when it is created and read by every daemon that adopts it. 64 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -393,8 +368,6 @@ assert_layout! {
     BackKey6: 24, 8;
     Back: 8, 4;
     Hop: 28, 4;
-    Handed: 28, 4;
-    Found: 8, 4;
     Meta: 64, 8;
     Trace: 32, 8;
 }

@@ -15,6 +15,8 @@ use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan::{Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::run::Verdict;
+use lb_userspace::edge::dataplane::single::{Prefix, Tunnels};
+use lb_userspace::edge::dataplane::testing::Unpacker;
 
 mod not_followed;
 
@@ -224,6 +226,36 @@ fn a_datagram_gets_back_to_its_client() {
         assert_same("put together", &whole, &case.back(&answer).bytes());
         let counters = world.counted(case.service.vip(Protocol::Udp));
         assert_eq!((counters.packets, counters.back_packets), (1, 7), "{case:?}");
+    }
+}
+
+/// A backend's kernel gets the fragments as the client sent them.
+#[test]
+fn decap_unpacks_each_of_them() {
+    needs_bpf!();
+    for case in Case::all().into_iter().filter(|case| case.mode.is_tunnel()) {
+        // Make.
+        let datagram = case.datagram(9001);
+        // Set up.
+        let mut world = case.world();
+        let local = [case.backend.backend(1).ip()];
+        let from: &[Prefix] = &[];
+        let gue_port = TUNNEL_PORT;
+        let mut unpacker = Unpacker::new(Tunnels {
+            local: &local,
+            from,
+            gue_port,
+        })
+        .expect("decap loads");
+        // Check.
+        let unpacked = cut(&datagram.bytes(), IDENTIFICATION, MOST).into_iter().map(|part| {
+            let packed = world.sent("a fragment", &part);
+            let (verdict, after) = unpacker.run(&packed).expect("it runs");
+            assert_eq!(verdict, Verdict::Pass, "{case:?}");
+            after.to_vec()
+        });
+        let whole = joined(&unpacked.collect::<Vec<_>>());
+        assert_same("put together", &whole, &case.there(&datagram, 0).bytes());
     }
 }
 
