@@ -70,11 +70,10 @@ pub fn clamp<F: Header>(window: &Window, packet: &Packet<F>, service: &Service) 
             (NO_OPERATION, _) => at + 1,
             // Not even itself: nobody knows where the next one begins.
             (_, 0 | 1) => return Ok(()),
+            // Past the end: in a byte it would lead back.
+            (_, length) if length > end.wrapping_sub(at) => return Ok(()),
             (_, length) => at.wrapping_add(length),
         };
-        if at > end {
-            return Ok(());
-        }
     }
     Ok(())
 }
