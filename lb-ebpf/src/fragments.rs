@@ -33,43 +33,40 @@ use crate::{
 /// Notes that later fragments of this one's datagram go to a backend, too.
 #[inline(always)]
 pub fn follow_to_backend<F: Balanced>(window: &Window, packet: &Packet<F>, target: &Target<F>) {
-    if F::is_first_fragment(window, packet) {
-        let way = FragmentWay {
-            address: F::any(target.source.address),
-            seen: clock::seconds(),
-            backend: target.id,
-            hash: target.hash,
-            service: target.backend.service,
-            direction: fragment_direction::FORWARD,
-            reserved: 0,
-        };
-        note(window, packet, way);
-    }
+    note_first(window, packet, || FragmentWay {
+        address: F::any(target.source.address),
+        seen: clock::seconds(),
+        backend: target.id,
+        hash: target.hash,
+        service: target.backend.service,
+        direction: fragment_direction::FORWARD,
+        reserved: 0,
+    });
 }
 
 /// Notes that later fragments of this one's datagram go back to a client, too.
 #[inline(always)]
 pub fn follow_back<F: Balanced>(window: &Window, packet: &Packet<F>, client: F::Address, backend: u32, service: u32) {
-    if F::is_first_fragment(window, packet) {
-        let way = FragmentWay {
-            address: F::any(client),
-            seen: clock::seconds(),
-            backend,
-            hash: 0,
-            service: service as u16,
-            direction: fragment_direction::BACK,
-            reserved: 0,
-        };
-        note(window, packet, way);
-    }
+    note_first(window, packet, || FragmentWay {
+        address: F::any(client),
+        seen: clock::seconds(),
+        backend,
+        hash: 0,
+        service: service as u16,
+        direction: fragment_direction::BACK,
+        reserved: 0,
+    });
 }
 
-/// Where it cannot be noted, the first fragment goes its way all the same.
+/// Notes the way of a first fragment. Where it cannot be noted, that one goes its way all the same.
 #[inline(always)]
-fn note<F: Balanced>(window: &Window, packet: &Packet<F>, way: FragmentWay) {
+fn note_first<F: Balanced>(window: &Window, packet: &Packet<F>, way: impl FnOnce() -> FragmentWay) {
+    if !F::is_first_fragment(window, packet) {
+        return;
+    }
     cold_path();
     if let Ok(key) = F::fragment_key(window, packet) {
-        let _ = FRAGMENTS.insert(key, way, 0);
+        let _ = FRAGMENTS.insert(key, way(), 0);
     }
 }
 
