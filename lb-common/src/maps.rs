@@ -50,12 +50,14 @@ pub const SERVICE_PAST: &str = "SERVICE_PAST";
 pub const BACKEND_STATS: &str = "BACKEND_STATS";
 /// [`crate::reason::Reason`] → packets, per CPU.
 pub const REASONS: &str = "REASONS";
-/// How far a chain of extension headers is known, while a packet is looked at; array of one `u32`, per CPU.
+/// [`crate::abi::Found`] of the packet that is looked at, array of one, per CPU.
 pub const FOUND: &str = "FOUND";
 /// [`crate::abi::Handed`] of the packet that the balancer hands over, array of one, per CPU.
 pub const HANDED: &str = "HANDED";
-/// What the balancer hands packets over to: the ICMP program; program array of one.
+/// What the balancer hands packets over to: [`programs`]; program array.
 pub const PROGRAMS: &str = "PROGRAMS";
+/// [`crate::abi::FragmentKey`] → [`crate::abi::FragmentWay`], hash that gives up what was used least lately.
+pub const FRAGMENTS: &str = "FRAGMENTS";
 /// [`crate::abi::Meta`], array of one.
 pub const META: &str = "META";
 /// [`crate::abi::Trace`] of the last packet, array of one, mapped by the daemon.
@@ -90,9 +92,20 @@ pub const BALANCER: &[&str] = &[
     FOUND,
     HANDED,
     PROGRAMS,
+    FRAGMENTS,
     META,
     TRACE,
 ];
+
+/// Places in [`PROGRAMS`].
+pub mod programs {
+    /// ICMP, and packets whose sender is to be told something.
+    pub const ICMP: u32 = 0;
+    /// Later fragments.
+    pub const FRAGMENTS: u32 = 1;
+    /// How many there are.
+    pub const COUNT: usize = 2;
+}
 
 /// Maps of `decap`: local address → anything, hash. Addresses of `decap` are IPv6, IPv4 ones mapped ([`crate::encap::mapped`])
 pub const DECAP_LOCAL: &str = "DECAP_LOCAL";
@@ -147,4 +160,6 @@ pub mod default_limits {
     /// A range is made of 30 prefixes at most.
     pub const PORT_RANGES: u32 = 65_536;
     pub const EGRESS: u32 = 1024;
+    /// Datagrams on their way in fragments at once.
+    pub const FRAGMENTS: u32 = 16_384;
 }

@@ -55,7 +55,7 @@ reasons! {
     NotTcpUdp = 1, Pass, "not_tcp_udp";
     /// No service has this address, port and protocol, and it is nobody's way back.
     NoService = 2, Pass, "no_service";
-    /// A later fragment to an address that no service has.
+    /// A later fragment to an address that no service has, whose first one is not known to have gone through here.
     OtherFragment = 3, Pass, "other_fragment";
     /// Malformed, and not to an address that a service has.
     OtherMalformed = 4, Pass, "other_malformed";
@@ -67,7 +67,7 @@ reasons! {
     BadLength = 7, Drop, "bad_length";
     /// Its source address is 0.0.0.0.
     BadSource = 8, Drop, "bad_source";
-    /// A fragment: its ports are not in every part.
+    /// A later fragment whose first one has not come before it, or came too long ago, or was not sent.
     Fragment = 9, Drop, "fragment";
     /// Its time to live, or hop limit, ends here; its sender is not told, for it cannot be or enough were.
     TtlExpired = 10, Drop, "ttl_expired";

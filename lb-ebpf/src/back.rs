@@ -17,7 +17,7 @@ use crate::{
     count,
     exit::{Send, Step, exit},
     family::Family,
-    flow_table,
+    flow_table, fragments,
     maps::{BACKENDS, SERVICES, SOURCE_ADDRS, SOURCES},
     mss,
     parse::{self, Addresses, Packet},
@@ -73,7 +73,18 @@ pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
         source_port: vip.port,
         destination_port: client.port,
     };
-    deliver(ctx, frame, &packet, ends, vip, client.backend, hop)
+    fits(&packet, hop)?;
+    fragments::follow_back(window, &packet, client.address, client.backend, client.service);
+    deliver::<F, true>(ctx, frame, &packet, ends, vip, client.backend, hop)
+}
+
+/// Ends a packet that the link to its client does not take.
+#[inline(always)]
+pub fn fits<F: Balanced>(packet: &Packet<F>, hop: Option<&'static Hop>) -> Step<()> {
+    match hop {
+        Some(hop) => rewrite::fits(packet, hop.largest),
+        None => Ok(()),
+    }
 }
 
 /// The client of a backend's packet, whose destination has this role.
@@ -156,9 +167,9 @@ fn nat<F: Balanced>(packet: &Addresses<F>) -> Step<Client<F>> {
     })
 }
 
-/// Sends a packet to a client: by the mirror of the routes, by the kernel's FIB, or by leaving it to the kernel.
+/// Sends a packet to a client: by the mirror of the routes, by the kernel's FIB, or by leaving it to the kernel. `PORTS`: whether it has any.
 #[inline(always)]
-fn deliver<F: Balanced>(
+pub fn deliver<F: Balanced, const PORTS: bool>(
     ctx: &XdpContext,
     frame: &Untagged,
     packet: &Packet<F>,
@@ -168,15 +179,12 @@ fn deliver<F: Balanced>(
     hop: Option<&'static Hop>,
 ) -> Step<Send> {
     let window = &frame.window;
-    if let Some(hop) = hop {
-        rewrite::fits(packet, hop.largest)?;
-    }
     mss::clamp(window, packet, service)?;
     let Some(out) = way(ctx, packet, ends, hop) else {
-        rewrite::translate(window, packet, ends, false)?;
+        rewrite::translate::<F, PORTS>(window, packet, ends, false)?;
         return exit(Reason::KernelRoutes);
     };
-    rewrite::translate(window, packet, ends, true)?;
+    rewrite::translate::<F, PORTS>(window, packet, ends, true)?;
     rewrite::ethernet(window, &out.macs)?;
     vlan::leave(ctx, frame.tagged, out.tags)?;
     count::back(backend, packet.frame_length);

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use lb_common::reason::{Reason, Verdict};
 
 use crate::{
-    count, icmp,
+    count, handed,
     vlan::{self, Tagged},
 };
 
@@ -42,12 +42,13 @@ pub fn exit<T>(reason: Reason) -> Step<T> {
     Err(Exit(reason))
 }
 
-/// The XDP code of the balancer's outcome. A packet that is sent has been counted by then; one that is not is counted here, unless the
-/// ICMP program takes it over.
+/// The XDP code of the balancer's outcome. A packet that is sent has been counted by then; one that is not is counted here, unless another
+/// program takes it over.
 #[inline(always)]
 pub fn verdict(ctx: &XdpContext, tagged: Tagged, outcome: Step<Send>) -> u32 {
     if let Err(Exit(reason)) = outcome {
-        icmp::hand_over(ctx, tagged, reason);
+        handed::to_icmp(ctx, tagged, reason);
+        handed::to_fragments(ctx, tagged, reason);
     }
     last_verdict(ctx, tagged, outcome)
 }

@@ -17,12 +17,11 @@ use lb_common::{
 };
 
 use crate::{
-    atomic::Word,
     bucket::{Entry, Line},
-    config,
+    clock, config,
     exit::{Step, exit},
     family::{V4, V6},
-    maps::{BACKENDS, CLIENTS6, CLOCK, FLOWS, SOURCE_ADDRS},
+    maps::{BACKENDS, CLIENTS6, FLOWS, SOURCE_ADDRS},
     parse::{Addresses, Header, Packet},
     ports,
     select::{self, Owner, Source, Target},
@@ -343,8 +342,5 @@ pub fn next_state<F: Keyed>(packet: &Packet<F>, state: u8) -> u8 {
 /// The daemon's clock, modulo 2^16 seconds.
 #[inline(always)]
 pub fn clock() -> u16 {
-    CLOCK.get_ptr_mut(0).map_or(0, |clock| {
-        // SAFETY: an aligned word that was looked up by this run.
-        unsafe { Word::new(clock) }.load() as u16
-    })
+    clock::seconds() as u16
 }

@@ -17,7 +17,8 @@
 //! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted, [`bucket`] what the hash tables
 //! of [`service`] and [`flow_table`] are made of.
 //!
-//! [`icmp`] is a program of its own, which gets what is about packets, and what packets have to be told about, by a tail call.
+//! Two more are programs of their own, which packets are [`handed`] to by a tail call: [`icmp`], what is about packets, and what somebody has to be
+//! told about; [`fragments`], later fragments, which go where the first of their datagram went.
 //!
 //! `bin/balancer.rs` is all of that; `bin/stateless.rs` is the same without the flow table, for old kernels. Both declare the same
 //! maps.
@@ -31,11 +32,14 @@
 pub mod atomic;
 pub mod back;
 pub mod bucket;
+pub mod clock;
 pub mod config;
 pub mod count;
 pub mod exit;
 pub mod family;
 pub mod flow_table;
+pub mod fragments;
+pub mod handed;
 pub mod icmp;
 pub mod maps;
 pub mod mss;

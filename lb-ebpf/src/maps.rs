@@ -2,15 +2,16 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, DevMapHash, HashMap, LpmTrie, PerCpuArray, ProgramArray},
+    btf_maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
 use lb_common::{
     abi::{
-        Address, Back, BackKey, BackKey6, Backend, Bucket, Client6, Counters, Entry, Handed, Hop, Meta, Past,
-        PortQueue, PrefixKey, RangeKey, Service, Slot, Tags, Trace,
+        Address, Back, BackKey, BackKey6, Backend, Bucket, Client6, Counters, Entry, Found, FragmentKey, FragmentWay,
+        Handed, Hop, Meta, Past, PortQueue, PrefixKey, RangeKey, Service, Slot, Tags, Trace,
         role::{self, RoleLine},
     },
+    maps::{default_limits, programs},
     reason::Reason,
 };
 
@@ -65,11 +66,13 @@ pub static BACKEND_STATS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map]
 pub static REASONS: PerCpuArray<u64, { Reason::ALL.len() }> = PerCpuArray::new();
 #[btf_map]
-pub static FOUND: PerCpuArray<u32, 1> = PerCpuArray::new();
+pub static FOUND: PerCpuArray<Found, 1> = PerCpuArray::new();
 #[btf_map]
 pub static HANDED: PerCpuArray<Handed, 1> = PerCpuArray::new();
 #[btf_map]
-pub static PROGRAMS: ProgramArray<1> = ProgramArray::new();
+pub static PROGRAMS: ProgramArray<{ programs::COUNT }> = ProgramArray::new();
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentWay, { default_limits::FRAGMENTS as usize }> = LruHashMap::new();
 #[btf_map]
 pub static META: Array<Meta, 1> = Array::new();
 #[btf_map]

@@ -35,9 +35,11 @@ pub fn clamp<F: Header>(window: &Window, packet: &Packet<F>, service: &Service) 
     }
     cold_path();
     let l4 = packet.l4();
-    let (Some(tcp), Some(word)) = (window.at::<Tcp>(l4), FOUND.get_ptr_mut(0)) else {
+    let (Some(tcp), Some(found)) = (window.at::<Tcp>(l4), FOUND.get_ptr_mut(0)) else {
         return exit(Reason::Internal);
     };
+    // SAFETY: this CPU's.
+    let word = unsafe { &raw mut (*found).word };
     // SAFETY: checked to lie in the frame.
     let end = unsafe { (*tcp).offset } >> 4 << 2;
     let mut at = wire::TCP_BYTES as u8;
@@ -68,11 +70,10 @@ pub fn clamp<F: Header>(window: &Window, packet: &Packet<F>, service: &Service) 
             (NO_OPERATION, _) => at + 1,
             // Not even itself: nobody knows where the next one begins.
             (_, 0 | 1) => return Ok(()),
+            // Past the end: in a byte it would lead back.
+            (_, length) if length > end.wrapping_sub(at) => return Ok(()),
             (_, length) => at.wrapping_add(length),
         };
-        if at > end {
-            return Ok(());
-        }
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::{
     exit::{self, Exit, Send, Step, exit},
     family::{Family, V4, V6},
     flow_table::Keyed,
+    fragments,
     maps::{PORT_RANGES, PREFIXES, ROLES, SERVICES, VIPS},
     mss,
     parse::{self, Addresses},
@@ -59,8 +60,9 @@ fn balance<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpCon
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
     rewrite::fits(&packet, target.backend.largest as u32)?;
+    fragments::follow_to_backend(window, &packet, &target);
     mss::clamp(window, &packet, found.service)?;
-    rewrite::to_backend::<F, FLOW_TABLE>(ctx, window, &packet, &target)?;
+    rewrite::to_backend::<F, FLOW_TABLE, true>(ctx, window, &packet, &target)?;
     if target.backend.flags & backend_flags::TAGGED != 0 {
         vlan::to_backend(ctx, frame.tagged, target.id)?;
     }

@@ -9,7 +9,8 @@
 //! - `vip`: what clients connect to
 //! - `range`: what clients connect to by ranges of ports or prefixes of addresses
 //! - `flows`: the flow table of `fullnat` and its ports
-//! - `handed`: what one program tells the next
+//! - `fragment`: what later fragments follow
+//! - `noted`: of a packet while it is looked at
 //! - [`role`]: which addresses are worth looking up
 //! - `tags`: of VLANs
 //!
@@ -35,7 +36,8 @@ mod address;
 mod bucket;
 mod counters;
 mod flows;
-mod handed;
+mod fragment;
+mod noted;
 mod range;
 pub mod role;
 mod tags;
@@ -45,7 +47,8 @@ pub use address::Address;
 pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
 pub use counters::{Counters, Past};
 pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
-pub use handed::Handed;
+pub use fragment::{FRAGMENT_SECONDS, FragmentKey, FragmentWay, fragment_direction};
+pub use noted::{Found, Handed};
 pub use range::{PrefixKey, RangeKey};
 pub use tags::{Tags, tag_protocol};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};

@@ -3,7 +3,7 @@
 #![no_main]
 
 use aya_ebpf::{macros::xdp, programs::XdpContext};
-use lb_ebpf::{icmp, service};
+use lb_ebpf::{fragments, icmp, service};
 
 #[xdp]
 pub fn balancer(ctx: XdpContext) -> u32 {
@@ -26,6 +26,18 @@ pub fn icmp(ctx: XdpContext) -> u32 {
 #[xdp]
 pub fn icmp_traced(ctx: XdpContext) -> u32 {
     icmp::handle::<false, true>(&ctx)
+}
+
+/// What the balancer hands later fragments over to.
+#[xdp]
+pub fn fragments(ctx: XdpContext) -> u32 {
+    fragments::handle::<false, false>(&ctx)
+}
+
+/// The same with the trace record.
+#[xdp]
+pub fn fragments_traced(ctx: XdpContext) -> u32 {
+    fragments::handle::<false, true>(&ctx)
 }
 
 #[panic_handler]

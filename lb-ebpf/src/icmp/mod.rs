@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //!
-//! - here: what is handed over, and to whom
+//! - here: what is handed over ([`crate::handed`]), and to whom
 //! - [`echo`]: requests that ask whether a service's address is there
 //! - [`about`]: errors about a packet of a backend's, for that backend; [`client`]: about a client's, for that client; [`quoted`]: the packet
 //!   that they are about
@@ -32,50 +32,19 @@ use quoted::Quoted;
 use crate::{
     exit::{self, Exit, Send, Step, exit},
     family::{Family, V4, V6},
-    maps::{HANDED, PROGRAMS},
+    handed,
     packet::Window,
     parse::{Addresses, Header, Packet},
     rewrite::Rewrite,
     service::{self, Balanced},
     trace,
-    vlan::{Tagged, Untagged},
+    vlan::Untagged,
     wire::{self, Ethernet, Icmp},
 };
 
-/// Place of this program in [`PROGRAMS`].
-const ICMP: u32 = 0;
-
-/// What the balancer hands over, and why it would have been passed or dropped.
-const NOT_TCP_UDP: u32 = Reason::NotTcpUdp as u32;
+/// What is handed over, and why it would have been passed or dropped.
 const TOO_BIG: u32 = Reason::TooBig as u32;
 const TTL_EXPIRED: u32 = Reason::TtlExpired as u32;
-
-/// Notes how large a packet could have been.
-#[inline(always)]
-pub fn note_largest(largest: u32) {
-    if let Some(handed) = HANDED.get_ptr_mut(0) {
-        // SAFETY: this CPU's; nobody else writes to it.
-        unsafe { (*handed).largest = largest };
-    }
-}
-
-/// Hands a packet over that would be passed or dropped for `reason`. Comes back if there is nothing to be said of it, or nobody to say it.
-#[inline(always)]
-pub fn hand_over(ctx: &XdpContext, tagged: Tagged, reason: Reason) {
-    let reason = reason as u32;
-    if reason != NOT_TCP_UDP && reason != TOO_BIG && reason != TTL_EXPIRED {
-        return;
-    }
-    if let Some(handed) = HANDED.get_ptr_mut(0) {
-        // SAFETY: this CPU's; nobody else writes to it.
-        unsafe {
-            (*handed).reason = reason;
-            (*handed).tagged = tagged.note();
-        }
-        // SAFETY: the context is the kernel's. Returns only when there is no program to go on with.
-        unsafe { PROGRAMS.tail_call(ctx, ICMP) };
-    }
-}
 
 /// A family's part in all of this.
 pub trait Control: Rewrite {
@@ -178,37 +147,16 @@ fn reverse(window: &Window) -> Step<()> {
 /// What becomes of a packet that was handed over.
 #[inline(always)]
 pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> u32 {
-    let Some(handed) = HANDED.get_ptr_mut(0) else {
+    let Some((frame, handed)) = handed::take(ctx) else {
         return exit::end(Reason::Internal);
     };
-    // SAFETY: this CPU's; nobody else writes to it.
-    let handed = unsafe { &mut *handed };
-    let tagged = Tagged::noted(handed.tagged);
-    exit::last_verdict(ctx, tagged, handed_over::<FLOW_TABLE, TRACED>(ctx, tagged, handed))
-}
-
-#[inline(always)]
-fn handed_over<const FLOW_TABLE: bool, const TRACED: bool>(
-    ctx: &XdpContext,
-    tagged: Tagged,
-    handed: &mut Handed,
-) -> Step<Send> {
-    let window = Window::of(ctx);
-    let Some(ethernet) = window.at::<Ethernet>(0) else {
-        return exit(Reason::Internal);
-    };
     trace::no_backend::<TRACED>();
-    let frame = Untagged {
-        window,
-        // SAFETY: checked to lie in the frame.
-        ethertype: unsafe { (*ethernet).ethertype },
-        tagged,
-    };
-    match frame.ethertype {
+    let outcome = match frame.ethertype {
         wire::ETHERTYPE_IPV4 => of::<V4, FLOW_TABLE, TRACED>(ctx, &frame, handed),
         wire::ETHERTYPE_IPV6 => of::<V6, FLOW_TABLE, TRACED>(ctx, &frame, handed),
         _ => exit(Reason::NotIp),
-    }
+    };
+    exit::last_verdict(ctx, frame.tagged, outcome)
 }
 
 #[inline(always)]
@@ -217,6 +165,8 @@ fn of<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
     frame: &Untagged,
     handed: &mut Handed,
 ) -> Step<Send> {
+    const NOT_TCP_UDP: u32 = Reason::NotTcpUdp as u32;
+    const TOO_BIG: u32 = Reason::TooBig as u32;
     let window = &frame.window;
     let mut reason = handed.reason;
     if reason == NOT_TCP_UDP {

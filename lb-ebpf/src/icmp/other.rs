@@ -11,6 +11,7 @@ use super::Control;
 use crate::{
     count,
     exit::{Send, Step, exit},
+    fragments,
     packet::Window,
     parse::{self, Addresses, L3, Other},
     rewrite,
@@ -39,19 +40,12 @@ pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, fram
         destination_port,
         protocol: other.protocol,
         header_length: other.header_length,
-        kept: F::WHOLE,
     };
     let Some(found) = service::find(&addresses)? else {
         return exit(Reason::NotTcpUdp);
     };
     trace::service::<TRACED>(found.id);
-    if other.is_fragment {
-        return exit(Reason::Fragment);
-    }
-    let packet = parse::of_any_protocol(ctx, window, addresses)?;
-    if packet.header_length as u32 > packet.total_length {
-        return exit(Reason::BadLength);
-    }
+    let packet = parse::bare(ctx, window, addresses)?;
     let begins = other.protocol == protocol::SCTP && begins(window, &addresses, packet.total_length)?;
     let owner = select::owner::<F, TRACED>(&packet, found.service)?;
     let target = Target {
@@ -67,6 +61,7 @@ pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, fram
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
     rewrite::fits(&packet, target.backend.largest as u32)?;
+    fragments::follow_to_backend(window, &packet, &target);
     rewrite::as_it_is(ctx, window, &packet, &target)?;
     if target.backend.flags & backend_flags::TAGGED != 0 {
         vlan::to_backend(ctx, frame.tagged, target.id)?;
@@ -78,7 +73,7 @@ pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, fram
 /// The ports, which are where those of TCP and UDP are; 0 where there are none.
 #[inline(always)]
 fn ports<F: Balanced>(window: &Window, other: &Other<F>) -> Step<(u16, u16)> {
-    if other.protocol != protocol::SCTP || other.is_fragment {
+    if other.protocol != protocol::SCTP {
         return Ok((0, 0));
     }
     let Some(ports) = window.at::<Ports>(L3 + other.header_length as usize) else {

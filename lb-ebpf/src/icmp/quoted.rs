@@ -94,7 +94,6 @@ impl<F: Control> Quoted<F> {
             destination_port: self.source_port,
             protocol: self.protocol,
             header_length: control.header_length,
-            kept: F::WHOLE,
         }
     }
 }

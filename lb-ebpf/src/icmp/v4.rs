@@ -111,7 +111,8 @@ impl Control for V4 {
         let ip = window.at::<Ipv4>(L3)?;
         // SAFETY: checked to lie in the frame.
         let ip = unsafe { &*ip };
-        Some(PacketEnds {
+        // Nobody is told of a later fragment (RFC 1122, section 3.2.2).
+        (ip.fragment & wire::FRAGMENT_OFFSET == 0).then(|| PacketEnds {
             source: ip.source,
             destination: ip.destination,
             header_length: (ip.version_ihl() & 0xf) * 4,

@@ -1,14 +1,18 @@
 //! Step 1: which packet is this. Facts are taken by value here, before anything moves the frame.
 //!
-//! [`addresses`] reads what says whose a packet is; [`whole`] reads and checks the rest of one that is ours.
+//! [`Header::addresses`] reads what says whose a packet is; [`whole`] reads and checks the rest of one that is ours. A first fragment is read
+//! like a whole packet; what can be said of later ones is [`Header::later`] and [`later`].
 
 mod v4;
 mod v6;
 
-use core::ops::Deref;
+use core::{intrinsics::cold_path, ops::Deref};
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::{abi::protocol, reason::Reason};
+use lb_common::{
+    abi::{FragmentKey, protocol},
+    reason::Reason,
+};
 
 use crate::{
     exit::{Step, exit},
@@ -32,7 +36,6 @@ pub struct Addresses<F: Header> {
     /// Bytes of the IP header with its options or extension headers, a multiple of 4. A byte, so that the verifier knows its
     /// bound again after it was spilled to the stack.
     pub header_length: u8,
-    pub kept: F::Kept,
 }
 
 /// A packet that is ours. Its rest is read only now: what is read before it is known whose the packet is waits on the stack.
@@ -58,7 +61,6 @@ pub struct Other<F: Family> {
     pub protocol: u8,
     /// As [`Addresses::header_length`].
     pub header_length: u8,
-    pub is_fragment: bool,
 }
 
 /// What the IP header says of a packet that is ours.
@@ -71,19 +73,23 @@ pub struct Length {
 
 /// A family's header, as this step reads it.
 pub trait Header: Family {
-    /// What [`Header::addresses`] sees and [`Header::length`] needs.
-    type Kept: Copy;
-    /// What it is of a packet that is no fragment.
-    const WHOLE: Self::Kept;
-
     /// Reads addresses and ports. What has none to read is somebody else's, unless it goes to an address that a service has.
     fn addresses(window: &Window) -> Step<Addresses<Self>>;
 
     /// Reads a packet for which [`Header::addresses`] gives [`Reason::NotTcpUdp`].
     fn other(window: &Window) -> Option<Other<Self>>;
 
-    /// Reads what [`Header::addresses`] has left. A fragment ends here.
-    fn length(window: &Window, addresses: &Addresses<Self>) -> Step<Length>;
+    /// Reads what [`Header::addresses`] has left.
+    fn length(window: &Window) -> Step<Length>;
+
+    /// Whether it is the first of several fragments. Good until the packet is changed.
+    fn is_first_fragment(window: &Window, addresses: &Addresses<Self>) -> bool;
+
+    /// Reads the addresses of a later fragment, which has no ports; its IP header includes all up to its part of the datagram.
+    fn later(window: &Window) -> Step<Addresses<Self>>;
+
+    /// Which datagram a fragment is of. Good as long as [`Header::is_first_fragment`].
+    fn fragment_key(window: &Window, addresses: &Addresses<Self>) -> Step<FragmentKey>;
 }
 
 impl<F: Header> Deref for Packet<F> {
@@ -124,19 +130,30 @@ pub fn unreadable<F: Family, T>(destination: F::Address, ours: Reason, other: Re
 /// Reads the rest of a packet that is ours, and checks it.
 #[inline(always)]
 pub fn whole<F: Header>(ctx: &XdpContext, window: &Window, addresses: Addresses<F>) -> Step<Packet<F>> {
-    let mut packet = of_any_protocol(ctx, window, addresses)?;
-    if addresses.protocol == protocol::TCP {
-        packet.tcp_flags = tcp(window, &addresses, packet.total_length)?;
+    let packet = behind_ip(ctx, window, addresses)?;
+    let tcp_flags = if packet.protocol == protocol::TCP {
+        tcp(window, &packet)?
     } else {
-        udp(window, &addresses, packet.total_length)?;
+        udp(window, &packet)?;
+        0
+    };
+    Ok(Packet { tcp_flags, ..packet })
+}
+
+/// Reads the rest of a packet that has neither TCP nor UDP, or is a later fragment, and checks it.
+#[inline(always)]
+pub fn bare<F: Header>(ctx: &XdpContext, window: &Window, addresses: Addresses<F>) -> Step<Packet<F>> {
+    let packet = behind_ip(ctx, window, addresses)?;
+    if packet.header_length as u32 > packet.total_length {
+        return exit(Reason::BadLength);
     }
     Ok(packet)
 }
 
-/// The same as far as the IP header goes.
+/// Reads and checks what the IP header says. Behind that nothing is known.
 #[inline(always)]
-pub fn of_any_protocol<F: Header>(ctx: &XdpContext, window: &Window, addresses: Addresses<F>) -> Step<Packet<F>> {
-    let length = F::length(window, &addresses)?;
+fn behind_ip<F: Header>(ctx: &XdpContext, window: &Window, addresses: Addresses<F>) -> Step<Packet<F>> {
+    let length = F::length(window)?;
     let frame_length = window.length();
     if length.total as usize + L3 > frame_length {
         return exit(Reason::BadLength);
@@ -166,16 +183,17 @@ fn ports<F: Family>(window: &Window, destination: F::Address, header_length: u8)
     Ok((ports.source, ports.destination))
 }
 
-/// Checks the TCP header's length, and gives its flags.
+/// Checks the TCP header's length, and gives its flags. Of a first fragment, too, all of the header has to be in it: one that says less may be
+/// meant to get past whoever looks at flags (RFC 1858, RFC 3128).
 #[inline(always)]
-fn tcp<F: Header>(window: &Window, addresses: &Addresses<F>, total_length: u32) -> Step<u8> {
-    let Some(tcp) = window.at::<Tcp>(addresses.l4()) else {
+fn tcp<F: Header>(window: &Window, packet: &Packet<F>) -> Step<u8> {
+    let Some(tcp) = window.at::<Tcp>(packet.l4()) else {
         return exit(Reason::ShortHeader);
     };
     // SAFETY: checked to lie in the frame.
     let (offset, flags) = unsafe { ((*tcp).offset, (*tcp).flags) };
     let bytes = (offset >> 4) as u32 * 4;
-    if bytes < wire::TCP_BYTES as u32 || addresses.header_length as u32 + bytes > total_length {
+    if bytes < wire::TCP_BYTES as u32 || packet.header_length as u32 + bytes > packet.total_length {
         return exit(Reason::BadLength);
     }
     Ok(flags)
@@ -183,13 +201,24 @@ fn tcp<F: Header>(window: &Window, addresses: &Addresses<F>, total_length: u32) 
 
 /// Checks the UDP header's length.
 #[inline(always)]
-fn udp<F: Header>(window: &Window, addresses: &Addresses<F>, total_length: u32) -> Step<()> {
-    let Some(udp) = window.at::<Udp>(addresses.l4()) else {
+fn udp<F: Header>(window: &Window, packet: &Packet<F>) -> Step<()> {
+    let Some(udp) = window.at::<Udp>(packet.l4()) else {
         return exit(Reason::ShortHeader);
     };
     // SAFETY: checked to lie in the frame.
     let bytes = u16::from_be(unsafe { (*udp).length }) as u32;
-    if bytes < wire::UDP_BYTES as u32 || addresses.header_length as u32 + bytes > total_length {
+    if bytes < wire::UDP_BYTES as u32 || packet.header_length as u32 + bytes > packet.total_length {
+        return longer_than_packet(window, packet, bytes);
+    }
+    Ok(())
+}
+
+/// A datagram may be longer than its first fragment, but not its header.
+#[inline(always)]
+fn longer_than_packet<F: Header>(window: &Window, packet: &Packet<F>, bytes: u32) -> Step<()> {
+    cold_path();
+    let has_header = packet.header_length as u32 + wire::UDP_BYTES as u32 <= packet.total_length;
+    if bytes < wire::UDP_BYTES as u32 || !has_header || !F::is_first_fragment(window, packet) {
         return exit(Reason::BadLength);
     }
     Ok(())

@@ -2,7 +2,10 @@
 
 use core::intrinsics::cold_path;
 
-use lb_common::{abi::protocol, reason::Reason};
+use lb_common::{
+    abi::{Address, Found, FragmentKey, protocol},
+    reason::Reason,
+};
 
 use super::{Addresses, Header, L3, Length, Other, ports, unreadable};
 use crate::{
@@ -16,22 +19,14 @@ use crate::{
 /// Extension headers that are followed.
 const EXTENSIONS: usize = 8;
 
-/// Whether it is the first of several fragments.
-#[derive(Clone, Copy)]
-pub struct FirstFragment(bool);
-
 /// What a chain of extension headers leads to.
 struct Upper {
     protocol: u8,
     /// Bytes of all headers before it.
     header_length: u8,
-    first_fragment: FirstFragment,
 }
 
 impl Header for V6 {
-    type Kept = FirstFragment;
-    const WHOLE: FirstFragment = FirstFragment(false);
-
     #[inline(always)]
     fn addresses(window: &Window) -> Step<Addresses<V6>> {
         let Some(ip) = window.at::<Ipv6>(L3) else {
@@ -47,7 +42,6 @@ impl Header for V6 {
             Upper {
                 protocol: next,
                 header_length: unknown(wire::IPV6_BYTES as u8, ip),
-                first_fragment: FirstFragment(false),
             }
         } else {
             follow(window, destination, next)?
@@ -60,7 +54,6 @@ impl Header for V6 {
             destination_port,
             protocol: upper.protocol,
             header_length: upper.header_length,
-            kept: upper.first_fragment,
         })
     }
 
@@ -76,15 +69,11 @@ impl Header for V6 {
             destination,
             protocol: chain.next,
             header_length: chain.length,
-            is_fragment: chain.first_fragment != 0,
         })
     }
 
     #[inline(always)]
-    fn length(window: &Window, addresses: &Addresses<V6>) -> Step<Length> {
-        if addresses.kept.0 {
-            return exit(Reason::Fragment);
-        }
+    fn length(window: &Window) -> Step<Length> {
         let Some(ip) = window.at::<Ipv6>(L3) else {
             return exit(Reason::Internal);
         };
@@ -94,6 +83,52 @@ impl Header for V6 {
             total: u16::from_be(ip.payload_length) as u32 + wire::IPV6_BYTES as u32,
             traffic_class: ip.traffic_class(),
             hops_left: ip.hop_limit,
+        })
+    }
+
+    /// As noted when the chain of extension headers was followed.
+    #[inline(always)]
+    fn is_first_fragment(_: &Window, addresses: &Addresses<V6>) -> bool {
+        if addresses.header_length as usize == wire::IPV6_BYTES {
+            return false;
+        }
+        cold_path();
+        FOUND.get(0).is_some_and(|found| Chain::noted(found.word).more != 0)
+    }
+
+    #[inline(always)]
+    fn later(window: &Window) -> Step<Addresses<V6>> {
+        let Some(ip) = window.at::<Ipv6>(L3) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: checked to lie in the frame.
+        let ip = unsafe { &*ip };
+        let chain = chain(window, ip.next_header)?;
+        if chain.end != end::FRAGMENT {
+            return exit(Reason::Internal);
+        }
+        Ok(Addresses {
+            source: ip.source,
+            destination: ip.destination,
+            source_port: 0,
+            destination_port: 0,
+            protocol: chain.next,
+            header_length: chain.length,
+        })
+    }
+
+    #[inline(always)]
+    fn fragment_key(_: &Window, addresses: &Addresses<V6>) -> Step<FragmentKey> {
+        let Some(found) = FOUND.get(0) else {
+            return exit(Reason::Internal);
+        };
+        Ok(FragmentKey {
+            source: Address::v6(addresses.source),
+            destination: Address::v6(addresses.destination),
+            identification: found.identification,
+            protocol: 0,
+            version: 6,
+            reserved: 0,
         })
     }
 }
@@ -115,7 +150,28 @@ struct Chain {
     next: u8,
     /// Bytes of all headers before it.
     length: u8,
-    first_fragment: u8,
+    /// Whether more fragments follow this one: not 0.
+    more: u8,
+}
+
+impl Chain {
+    /// As it is noted in [`FOUND`].
+    #[inline(always)]
+    const fn note(self) -> u32 {
+        u32::from_ne_bytes([self.end, self.next, self.length, self.more])
+    }
+
+    /// What was noted.
+    #[inline(always)]
+    const fn noted(word: u32) -> Self {
+        let [end, next, length, more] = word.to_ne_bytes();
+        Self {
+            end,
+            next,
+            length,
+            more,
+        }
+    }
 }
 
 /// Where a [`Chain`] ends.
@@ -128,7 +184,7 @@ mod end {
     pub const OTHER: u8 = 2;
     /// The frame ends first.
     pub const SHORT: u8 = 3;
-    /// At a later fragment, in which nothing more can be read.
+    /// Behind the header of a later fragment, in which nothing more can be read.
     pub const FRAGMENT: u8 = 4;
     /// It is not followed any further.
     pub const TOO_FAR: u8 = 5;
@@ -137,39 +193,13 @@ mod end {
 /// The same by way of a map's memory, of whose content the verifier knows nothing: it would otherwise look at what comes next anew
 /// for each chain that leads there.
 #[inline(always)]
-fn forgotten(word: *mut u32, chain: Chain) -> Chain {
-    let bytes = [chain.end, chain.next, chain.length, chain.first_fragment];
-    // SAFETY: this CPU's word; a run is not interrupted by another one on its CPU.
-    let [end, next, length, first_fragment] = unsafe {
-        word.write_volatile(u32::from_ne_bytes(bytes));
-        word.read_volatile().to_ne_bytes()
-    };
-    Chain {
-        end,
-        next,
-        length,
-        first_fragment,
-    }
-}
-
-/// Follows extension headers as far as they go.
-#[inline(always)]
-fn chain(window: &Window, next: u8) -> Step<Chain> {
-    let Some(word) = FOUND.get_ptr_mut(0) else {
-        return exit(Reason::Internal);
-    };
-    let mut found = Chain {
-        end: end::NONE,
-        next,
-        length: wire::IPV6_BYTES as u8,
-        first_fragment: 0,
-    };
-    for _ in 0..EXTENSIONS {
-        if found.end == end::NONE {
-            found = forgotten(word, step(window, found));
-        }
-    }
-    Ok(found)
+fn forgotten(found: *mut Found, chain: Chain) -> Chain {
+    // SAFETY: this CPU's; a run is not interrupted by another one on its CPU.
+    Chain::noted(unsafe {
+        let word = &raw mut (*found).word;
+        word.write_volatile(chain.note());
+        word.read_volatile()
+    })
 }
 
 /// Follows extension headers to TCP or UDP.
@@ -190,7 +220,6 @@ fn follow(window: &Window, destination: [u64; 2], next: u8) -> Step<Upper> {
         end::UPPER => Ok(Upper {
             protocol: found.next,
             header_length: found.length,
-            first_fragment: FirstFragment(found.first_fragment != 0),
         }),
         end::SHORT => unreadable::<V6, _>(destination, Reason::ShortHeader, Reason::OtherMalformed),
         end::FRAGMENT => unreadable::<V6, _>(destination, Reason::Fragment, Reason::OtherFragment),
@@ -199,12 +228,32 @@ fn follow(window: &Window, destination: [u64; 2], next: u8) -> Step<Upper> {
     }
 }
 
+/// As far as extension headers are followed.
+#[inline(always)]
+fn chain(window: &Window, next: u8) -> Step<Chain> {
+    let Some(found) = FOUND.get_ptr_mut(0) else {
+        return exit(Reason::Internal);
+    };
+    let mut chain = Chain {
+        end: end::NONE,
+        next,
+        length: wire::IPV6_BYTES as u8,
+        more: 0,
+    };
+    for _ in 0..EXTENSIONS {
+        if chain.end == end::NONE {
+            chain = forgotten(found, step(window, chain, found));
+        }
+    }
+    Ok(chain)
+}
+
 /// One header further.
 #[inline(always)]
-fn step(window: &Window, chain: Chain) -> Chain {
+fn step(window: &Window, chain: Chain, found: *mut Found) -> Chain {
     let ended = |end| Chain { end, ..chain };
     let offset = L3 + chain.length as usize;
-    let mut first_fragment = chain.first_fragment;
+    let (mut end, mut more) = (end::NONE, chain.more);
     let (next, bytes) = match chain.next {
         protocol::TCP | protocol::UDP => return ended(end::UPPER),
         next_header::FRAGMENT => {
@@ -214,9 +263,11 @@ fn step(window: &Window, chain: Chain) -> Chain {
             // SAFETY: checked to lie in the frame.
             let fragment = unsafe { &*fragment };
             if fragment.offset & wire::FRAGMENT6_OFFSET != 0 {
-                return ended(end::FRAGMENT);
+                end = end::FRAGMENT;
             }
-            first_fragment = (fragment.offset & wire::MORE_FRAGMENTS6 != 0) as u8;
+            more = (fragment.offset & wire::MORE_FRAGMENTS6 != 0) as u8;
+            // SAFETY: this CPU's.
+            unsafe { (*found).identification = fragment.identification };
             (fragment.next_header, wire::FRAGMENT_HEADER_BYTES as u32)
         }
         next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION => {
@@ -237,9 +288,9 @@ fn step(window: &Window, chain: Chain) -> Chain {
         return ended(end::TOO_FAR);
     }
     Chain {
-        end: end::NONE,
+        end,
         next,
         length: length as u8,
-        first_fragment,
+        more,
     }
 }

@@ -20,7 +20,7 @@ use lb_common::{
 use crate::{
     exit::{Step, exit},
     family::Family,
-    icmp,
+    handed,
     packet::Window,
     parse::{Header, Packet},
     select::{Source, Target},
@@ -79,15 +79,15 @@ fn transport_sum<F: Header>(window: &Window, packet: &Packet<F>, addresses: u32)
 #[inline(always)]
 pub fn fits<F: Header>(packet: &Packet<F>, largest: u32) -> Step<()> {
     if packet.total_length > largest {
-        icmp::note_largest(largest);
+        handed::note_largest(largest);
         return exit(Reason::TooBig);
     }
     Ok(())
 }
 
-/// Towards a backend, by its mode.
+/// Towards a backend, by its mode. `PORTS`: see [`translate`].
 #[inline(always)]
-pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
+pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool, const PORTS: bool>(
     ctx: &XdpContext,
     window: &Window,
     packet: &Packet<F>,
@@ -100,11 +100,11 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool>(
                 address: packet.source,
                 port: packet.source_port,
             };
-            translate(window, packet, ends(target, own), true)?;
+            translate::<F, PORTS>(window, packet, ends(target, own), true)?;
             ethernet(window, &backend.ethernet)
         }
         Some(Mode::Fullnat) if FLOW_TABLE => {
-            translate(window, packet, ends(target, target.source), true)?;
+            translate::<F, PORTS>(window, packet, ends(target, target.source), true)?;
             ethernet(window, &backend.ethernet)
         }
         _ => as_it_is(ctx, window, packet, target),
@@ -159,13 +159,22 @@ pub fn ethernet(window: &Window, macs: &[u32; 3]) -> Step<()> {
     Ok(())
 }
 
-/// Gives a packet new addresses and ports, checksums by RFC 1624; `forwarded`: and one hop less to go.
+/// Gives a packet new addresses and ports, checksums by RFC 1624; `forwarded`: and one hop less to go. `PORTS`: whether it has any. A later
+/// fragment has not, and the checksum over all of the datagram is in the first.
 #[inline(always)]
-pub fn translate<F: Rewrite>(window: &Window, packet: &Packet<F>, ends: Ends<F>, forwarded: bool) -> Step<()> {
+pub fn translate<F: Rewrite, const PORTS: bool>(
+    window: &Window,
+    packet: &Packet<F>,
+    ends: Ends<F>,
+    forwarded: bool,
+) -> Step<()> {
+    let addresses = F::change(packet.source, ends.source) + F::change(packet.destination, ends.destination);
+    if !PORTS {
+        return F::readdress(window, &ends, addresses, forwarded);
+    }
     let Some(ports) = window.at::<Ports>(packet.l4()) else {
         return exit(Reason::Internal);
     };
-    let addresses = F::change(packet.source, ends.source) + F::change(packet.destination, ends.destination);
     let all = addresses
         + change16(packet.source_port, ends.source_port)
         + change16(packet.destination_port, ends.destination_port);

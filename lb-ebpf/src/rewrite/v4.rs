@@ -11,7 +11,7 @@ use crate::{
     family::V4,
     packet::Window,
     parse::{L3, Packet},
-    wire::Ipv4,
+    wire::{self, Ipv4},
 };
 
 impl Rewrite for V4 {
@@ -47,9 +47,16 @@ impl Rewrite for V4 {
         Ok(())
     }
 
-    /// A header adds up to zero with its checksum.
+    /// A header adds up to zero with its checksum. The one behind it in a first fragment is of more than that.
     #[inline(always)]
     fn sum(window: &Window, packet: &Packet<V4>) -> Step<Option<u32>> {
+        let Some(ip) = window.at::<Ipv4>(L3) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: checked to lie in the frame.
+        if unsafe { (*ip).fragment } & (wire::MORE_FRAGMENTS | wire::FRAGMENT_OFFSET) != 0 {
+            return Ok(None);
+        }
         transport_sum(window, packet, halves(packet.source) + halves(packet.destination))
     }
 }

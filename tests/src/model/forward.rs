@@ -3,21 +3,19 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lb_common::abi::Tags;
-use lb_common::encap;
 use lb_common::reason::Reason;
 use lb_userspace::core::model::Mode;
 use lb_userspace::core::observed::ResolvedHop;
 
 use super::bytes::{RIGHT, Sums, octets, pseudo, put16, sealed, sum, u16_at};
-use super::frame::{Ends, Frame, ICMP, ICMPV6, TCP, UDP};
+use super::fragments::Way;
+use super::frame::{Ends, Frame, ICMP, ICMPV6, Part, TCP, UDP};
 use super::icmp::Said;
+use super::outer::in_outer;
 use super::{Backend, Balancer, End, Fate, Service, Step, Wanted, end};
 
 const SYN: u8 = 2;
 const BEGINS_NOT: u8 = 1 | 4 | 16;
-
-/// Time to live, or hop limit, of outer headers.
-const OUTER_TTL: u8 = 64;
 
 /// A packet from the IP header on, padding included, and the places of sums that are not known.
 #[derive(Clone)]
@@ -29,7 +27,7 @@ pub struct Packet {
 /// Where checksums are, and what the sums over all that they cover are.
 pub struct Checked {
     /// Of IPv4's header.
-    header: Option<u16>,
+    pub header: Option<u16>,
     /// Of what is behind the header, if it has one; and where it is.
     pub transport: Option<(u16, usize)>,
 }
@@ -61,6 +59,15 @@ impl Balancer {
         if frame.total_length() > largest {
             return Ok(Self::say(frame, Said::TooBig(largest)));
         }
+        let hash = self.owner(ends, number)?.1;
+        let way = Way::ToBackend {
+            service: number,
+            backend: id,
+            from: source.ip(),
+            hash,
+        };
+        self.remember(ends, way);
+        let service = &self.services[number];
         let clamped = clamped(frame, ends, flags, service.mss_clamp);
         let frame = &Frame {
             packet: &clamped.bytes,
@@ -72,7 +79,7 @@ impl Balancer {
                 packet.sums.wrong.extend(&clamped.sums.wrong);
                 match mode {
                     Mode::L2 => packet,
-                    _ => in_outer(frame, ends, packet, service, &backend, self.owner(ends, number)?.1),
+                    _ => in_outer(frame, ends, packet, service, &backend, hash),
                 }
             }
             Mode::Nat | Mode::Fullnat => translated(frame, ends, source, backend.address, true),
@@ -94,6 +101,12 @@ impl Balancer {
         if frame.total_length() > largest {
             return Ok(Self::say(frame, Said::TooBig(largest)));
         }
+        let way = Way::ToClient {
+            service: number,
+            backend: id,
+            client: client.ip(),
+        };
+        self.remember(ends, way);
         let service = &self.services[number];
         let vip = SocketAddr::new(service.vip.address, service.vip.port);
         let clamped = clamped(frame, ends, flags, service.mss_clamp);
@@ -164,17 +177,25 @@ pub fn checked(packet: &[u8], ends: &Ends) -> Checked {
 }
 
 /// What the checksum behind the IP header covers, and where it is; none if there is none.
-fn covered(packet: &[u8], ends: &Ends) -> Option<(std::ops::Range<usize>, usize)> {
+pub fn covered(packet: &[u8], ends: &Ends) -> Option<(std::ops::Range<usize>, usize)> {
     let total = match packet[0] >> 4 {
         4 => usize::from(u16_at(packet, 2)?),
         _ => 40 + usize::from(u16_at(packet, 4)?),
     };
+    if let Part::Later(_) = ends.part {
+        return None;
+    }
     match ends.protocol {
         TCP => Some((ends.header..total, ends.header + 16)),
         UDP => {
             let length = usize::from(u16_at(packet, ends.header + 4)?);
             let at = ends.header + 6;
-            (u16_at(packet, at)? != 0).then_some((ends.header..ends.header + length, at))
+            // Of a first fragment what is in it; all else stays as it is.
+            let end = match ends.part {
+                Part::First(_) => total,
+                _ => ends.header + length,
+            };
+            (u16_at(packet, at)? != 0).then_some((ends.header..end, at))
         }
         ICMP if packet[0] >> 4 == 4 => Some((ends.header..total, ends.header + 2)),
         ICMPV6 if packet[0] >> 4 == 6 => Some((ends.header..total, ends.header + 2)),
@@ -272,8 +293,10 @@ pub fn translated(frame: &Frame, ends: &Ends, from: SocketAddr, to: SocketAddr, 
         one_hop_less(&mut bytes);
     }
     readdress(&mut bytes, from.ip(), to.ip());
-    put16(&mut bytes, ends.header, from.port());
-    put16(&mut bytes, ends.header + 2, to.port());
+    if !matches!(ends.part, Part::Later(_)) {
+        put16(&mut bytes, ends.header, from.port());
+        put16(&mut bytes, ends.header + 2, to.port());
+    }
     let ends = Ends { from, to, ..*ends };
     let sums = seal(&mut bytes, &ends, &came);
     Packet { bytes, sums }
@@ -284,112 +307,4 @@ pub fn readdress(packet: &mut [u8], from: IpAddr, to: IpAddr) {
     let (at, length) = if packet[0] >> 4 == 6 { (8, 16) } else { (12, 4) };
     packet[at..at + length].copy_from_slice(&octets(from));
     packet[at + length..at + 2 * length].copy_from_slice(&octets(to));
-}
-
-/// A packet behind an outer header (RFC 2003, RFC 2473), for `gue` with UDP between.
-pub fn in_outer(frame: &Frame, ends: &Ends, packet: Packet, service: &Service, backend: &Backend, hash: u32) -> Packet {
-    let total = frame.total_length();
-    let is_gue = service.mode == Mode::Gue;
-    let inner = if frame.is_ipv6() { 41 } else { 4 };
-    let protocol = if is_gue { UDP } else { inner };
-    let mut behind = Vec::new();
-    let mut sums = Sums::default();
-    if is_gue {
-        let source_port = u16::from_be(encap::source_port(hash));
-        for word in [source_port, service.tunnel_port, (total + 8) as u16, 0] {
-            behind.extend(word.to_be_bytes());
-        }
-        if backend.address.is_ipv6() {
-            let pseudo = pseudo(backend.source, backend.address.ip(), UDP, total + 8);
-            let right = match !sum(&[&pseudo, &behind, &packet.bytes[..total]]) {
-                0 => 0xffff,
-                checksum => checksum,
-            };
-            let (checksum, place) = match inside(&packet.bytes, ends) {
-                Inside::Right => (right, None),
-                Inside::Uncovered => (0, None),
-                Inside::Wrong(1) => (right, Some(&mut sums.not_this)),
-                Inside::Wrong(_) => (right, Some(&mut sums.unknown)),
-            };
-            put16(&mut behind, 6, checksum);
-            if let Some(place) = place {
-                *place = Some(40 + 6);
-            }
-        }
-    }
-    let source = match service.mode {
-        Mode::Ipip => spread(backend, hash),
-        _ => backend.source,
-    };
-    let class = frame.traffic_class();
-    let length = total + behind.len();
-    let mut outer = match backend.address.ip() {
-        IpAddr::V4(_) => {
-            let mut header = vec![0x45, class, 0, 0, 0, 0, 0x40, 0, OUTER_TTL, protocol, 0, 0];
-            put16(&mut header, 2, (length + 20) as u16);
-            header.extend([0; 8]);
-            readdress(&mut header, source, backend.address.ip());
-            let checksum = !sum(&[&header]);
-            put16(&mut header, 10, checksum);
-            header
-        }
-        IpAddr::V6(_) => {
-            let first = 6 << 28 | u32::from(class) << 20 | hash & 0xf_ffff;
-            let mut header = first.to_be_bytes().to_vec();
-            header.extend((length as u16).to_be_bytes());
-            header.extend([protocol, OUTER_TTL]);
-            header.extend([0; 32]);
-            readdress(&mut header, source, backend.address.ip());
-            header
-        }
-    };
-    outer.extend(behind);
-    let mut all = packet.sums.behind(outer.len());
-    all.not_this = sums.not_this;
-    all.unknown = sums.unknown;
-    Packet {
-        bytes: [outer, packet.bytes].concat(),
-        sums: all,
-    }
-}
-
-/// The address of a flow among those that outer headers come from.
-fn spread(backend: &Backend, hash: u32) -> IpAddr {
-    // The hash's bytes as they lie in memory, the mask's as they lie in the packet.
-    let own = u16::from_be_bytes((hash as u16).to_ne_bytes()) & backend.spread;
-    match backend.source {
-        IpAddr::V4(source) => (source | std::net::Ipv4Addr::from_bits(own.into())).into(),
-        IpAddr::V6(source) => (source | std::net::Ipv6Addr::from_bits(own.into())).into(),
-    }
-}
-
-/// What checksums inside say of a packet's bytes.
-enum Inside {
-    /// All of them are covered, and right.
-    Right,
-    /// So many are not.
-    Wrong(usize),
-    /// Some bytes are covered by none.
-    Uncovered,
-}
-
-fn inside(packet: &[u8], ends: &Ends) -> Inside {
-    let is_ipv6 = packet[0] >> 4 == 6;
-    let checked = checked(packet, ends);
-    let Some((transport, _)) = checked.transport else {
-        return Inside::Uncovered;
-    };
-    let total = match is_ipv6 {
-        true => 40 + usize::from(u16_at(packet, 4).unwrap_or(0)),
-        false => usize::from(u16_at(packet, 2).unwrap_or(0)),
-    };
-    let is_whole = covered(packet, ends).is_some_and(|(range, _)| range.end == total);
-    if !is_whole || is_ipv6 && ends.header != 40 {
-        return Inside::Uncovered;
-    }
-    let wrong = [checked.header.unwrap_or(RIGHT), transport];
-    match wrong.iter().filter(|sum| **sum != RIGHT).count() {
-        0 => Inside::Right,
-        wrong => Inside::Wrong(wrong),
-    }
 }

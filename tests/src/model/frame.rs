@@ -36,8 +36,26 @@ pub struct Ends {
     pub protocol: u8,
     /// Bytes of the IP header with options or extension headers.
     pub header: usize,
-    /// Of IPv6: whether more follows. IPv4 says it in the header.
-    pub is_first_fragment: bool,
+    pub part: Part,
+}
+
+/// How much of a datagram a packet has; a fragment with the identification of its datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    Whole,
+    First(u32),
+    /// It has no ports.
+    Later(u32),
+}
+
+impl Part {
+    fn of(offset: u16, has_more: bool, identification: u32) -> Self {
+        match (offset, has_more) {
+            (0, false) => Self::Whole,
+            (0, true) => Self::First(identification),
+            _ => Self::Later(identification),
+        }
+    }
 }
 
 /// A packet with neither TCP nor UDP.
@@ -89,7 +107,7 @@ impl<'a> Frame<'a> {
         [&destination, &source, tags, &ethertype.to_be_bytes(), packet].concat()
     }
 
-    /// Addresses, ports and protocol. What cannot be read is ours if a service has its destination address.
+    /// Addresses, ports and protocol; the ports of a later fragment are 0. What cannot be read is ours if a service has its destination address.
     pub fn ends(&self, is_ours: impl Fn(IpAddr) -> bool) -> Step<Ends> {
         if self.is_ipv6() {
             self.ends_of_ipv6(is_ours)
@@ -103,29 +121,43 @@ impl<'a> Frame<'a> {
         if ip.len() < 20 || ip[0] >> 4 != 4 {
             return end(Reason::OtherMalformed);
         }
-        let (from, to) = (self.address(12), self.address(16));
-        let header = usize::from(ip[0] & 0xf) * 4;
-        let protocol = ip[9];
-        let mine = |ours, other| end(if is_ours(to) { ours } else { other });
-        if header < 20 {
-            return mine(Reason::BadLength, Reason::OtherMalformed);
+        if usize::from(ip[0] & 0xf) * 4 < 20 {
+            return end(if is_ours(self.address(16)) {
+                Reason::BadLength
+            } else {
+                Reason::OtherMalformed
+            });
         }
-        if protocol != TCP && protocol != UDP {
+        self.with_ports(self.upper_of_ipv4(), is_ours)
+    }
+
+    /// Behind the header, without ports.
+    fn upper_of_ipv4(&self) -> Ends {
+        let ip = self.packet;
+        let word = u16::from_be_bytes([ip[6], ip[7]]);
+        let identification = u16::from_be_bytes([ip[4], ip[5]]);
+        Ends {
+            from: SocketAddr::new(self.address(12), 0),
+            to: SocketAddr::new(self.address(16), 0),
+            protocol: ip[9],
+            header: usize::from(ip[0] & 0xf) * 4,
+            part: Part::of(word & 0x1fff, word & 0x2000 != 0, identification.into()),
+        }
+    }
+
+    /// With the ports of TCP and UDP; a later fragment has none.
+    fn with_ports(&self, ends: Ends, is_ours: impl Fn(IpAddr) -> bool) -> Step<Ends> {
+        if let Part::Later(_) = ends.part {
+            return Ok(ends);
+        }
+        if ends.protocol != TCP && ends.protocol != UDP {
             return end(Reason::NotTcpUdp);
         }
-        if u16_at(ip, 6).is_some_and(|word| word & 0x1fff != 0) {
-            return mine(Reason::Fragment, Reason::OtherFragment);
+        match self.ports(ends.header) {
+            Some((source_port, port)) => Ok(ends.with_ports(source_port, port)),
+            None if is_ours(ends.to.ip()) => end(Reason::ShortHeader),
+            None => end(Reason::OtherMalformed),
         }
-        let Some((source_port, port)) = self.ports(header) else {
-            return mine(Reason::ShortHeader, Reason::OtherMalformed);
-        };
-        Ok(Ends {
-            from: SocketAddr::new(from, source_port),
-            to: SocketAddr::new(to, port),
-            protocol,
-            header,
-            is_first_fragment: false,
-        })
     }
 
     fn ends_of_ipv6(&self, is_ours: impl Fn(IpAddr) -> bool) -> Step<Ends> {
@@ -134,17 +166,7 @@ impl<'a> Frame<'a> {
             return end(Reason::OtherMalformed);
         }
         let ends = self.upper_of_ipv6(&is_ours)?;
-        if ends.protocol != TCP && ends.protocol != UDP {
-            return end(Reason::NotTcpUdp);
-        }
-        let Some((source_port, port)) = self.ports(ends.header) else {
-            return end(if is_ours(ends.to.ip()) {
-                Reason::ShortHeader
-            } else {
-                Reason::OtherMalformed
-            });
-        };
-        Ok(ends.with_ports(source_port, port))
+        self.with_ports(ends, is_ours)
     }
 
     /// Behind the extension headers, without ports.
@@ -152,9 +174,9 @@ impl<'a> Frame<'a> {
         let ip = self.packet;
         let (from, to) = (self.address(8), self.address(24));
         let mine = |ours, other| end(if is_ours(to) { ours } else { other });
-        let (mut next, mut header, mut is_first_fragment) = (ip[6], 40, false);
+        let (mut next, mut header, mut part) = (ip[6], 40, Part::Whole);
         let mut followed = 0;
-        while [0, 43, 44, 60].contains(&next) {
+        while [0, 43, 44, 60].contains(&next) && !matches!(part, Part::Later(_)) {
             if followed == EXTENSIONS_MAX {
                 return mine(Reason::ExtensionHeaders, Reason::NoService);
             }
@@ -167,10 +189,8 @@ impl<'a> Frame<'a> {
             match next {
                 44 => {
                     let word = u16::from_be_bytes([extension[2], extension[3]]);
-                    if word & 0xfff8 != 0 {
-                        return mine(Reason::Fragment, Reason::OtherFragment);
-                    }
-                    is_first_fragment = word & 1 != 0;
+                    let identification = [4, 5, 6, 7].map(|at| extension[at]);
+                    part = Part::of(word >> 3, word & 1 != 0, u32::from_be_bytes(identification));
                 }
                 43 if extension[3] != 0 => return mine(Reason::ExtensionHeaders, Reason::NoService),
                 _ => bytes = (usize::from(extension[1]) + 1) * 8,
@@ -187,7 +207,7 @@ impl<'a> Frame<'a> {
             to: SocketAddr::new(to, 0),
             protocol: next,
             header,
-            is_first_fragment,
+            part,
         })
     }
 
@@ -196,15 +216,9 @@ impl<'a> Frame<'a> {
         let ends = if self.is_ipv6() {
             self.upper_of_ipv6(|_| false)?
         } else {
-            Ends {
-                from: SocketAddr::new(self.address(12), 0),
-                to: SocketAddr::new(self.address(16), 0),
-                protocol: self.packet[9],
-                header: usize::from(self.packet[0] & 0xf) * 4,
-                is_first_fragment: u16_at(self.packet, 6).is_some_and(|word| word & 0x3fff != 0),
-            }
+            self.upper_of_ipv4()
         };
-        if ends.protocol != SCTP || ends.is_first_fragment {
+        if ends.protocol != SCTP {
             return Ok(Other::Known(ends));
         }
         Ok(match self.ports(ends.header) {
@@ -239,19 +253,21 @@ impl<'a> Frame<'a> {
         if self.is_ipv6() { ip[0] << 4 | ip[1] >> 4 } else { ip[1] }
     }
 
-    /// Whether it is whole: no fragment, as long as it says, with hops left, and the transport header in it. Gives TCP's flags.
-    pub fn whole(&self, ends: &Ends) -> Step<u8> {
-        let more = !self.is_ipv6() && u16_at(self.packet, 6).is_some_and(|word| word & 0x2000 != 0);
-        if more || ends.is_first_fragment {
-            return end(Reason::Fragment);
-        }
-        let total = self.total_length();
-        if total > self.packet.len() {
+    /// Whether it is as long as it says, with hops left.
+    pub fn lengths(&self) -> Step<()> {
+        if self.total_length() > self.packet.len() {
             return end(Reason::BadLength);
         }
         if self.hops_left() <= 1 {
             return end(Reason::TtlExpired);
         }
+        Ok(())
+    }
+
+    /// Whether it is whole, or as a first fragment has the whole transport header. Gives TCP's flags.
+    pub fn whole(&self, ends: &Ends) -> Step<u8> {
+        self.lengths()?;
+        let total = self.total_length();
         let transport = self.packet.get(ends.header..).unwrap_or(&[]);
         if ends.protocol == TCP {
             let Some(header) = transport.get(..20) else {
@@ -281,7 +297,12 @@ impl<'a> Frame<'a> {
         let Some(length) = u16_at(transport, 4).filter(|_| transport.len() >= 8) else {
             return end(Reason::ShortHeader);
         };
-        if length < 8 || ends.header + usize::from(length) > total {
+        // What a first fragment lacks comes in others.
+        let needed = match ends.part {
+            Part::First(_) => 8,
+            _ => usize::from(length),
+        };
+        if length < 8 || ends.header + needed > total {
             return end(Reason::BadLength);
         }
         Ok(0)

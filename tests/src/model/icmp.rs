@@ -6,8 +6,9 @@ use lb_common::reason::Reason;
 use lb_userspace::core::model::Mode;
 
 use super::bytes::{RIGHT, Sums, address_at, octets, pseudo, put16, sealed, sum, u16_at};
-use super::forward::{self, Packet, in_outer, largest, one_hop_less, readdress, seal, sent};
-use super::frame::{Ends, Frame, ICMP, ICMPV6, SCTP, TCP, UDP};
+use super::forward::{self, Packet, largest, one_hop_less, readdress, seal, sent};
+use super::frame::{Ends, Frame, ICMP, ICMPV6, Part, SCTP, TCP, UDP};
+use super::outer::in_outer;
 use super::{Balancer, Fate, Step, Wanted, end};
 
 /// How much of a packet an error quotes: the first of these that the packet has, if its IP header and eight bytes fit in.
@@ -31,6 +32,8 @@ impl Balancer {
         let is_ipv6 = frame.is_ipv6();
         let (from, to) = ends(frame);
         let is_for_many = frame.destination_mac[0] & 1 != 0;
+        // RFC 1122, section 3.2.2; RFC 4443 has no such rule.
+        let is_later = !is_ipv6 && u16_at(frame.packet, 6).is_some_and(|word| word & 0x1fff != 0);
         let header = if is_ipv6 {
             40
         } else {
@@ -38,7 +41,7 @@ impl Balancer {
         };
         let total = frame.total_length();
         let quoted = QUOTED.into_iter().find(|bytes| *bytes <= total && header + 8 <= *bytes);
-        let Some(quoted) = quoted.filter(|_| !is_for_many && may_be_told(from)) else {
+        let Some(quoted) = quoted.filter(|_| !is_for_many && !is_later && may_be_told(from)) else {
             return Fate::Dropped(else_);
         };
         let mut message = match (said, is_ipv6) {
@@ -258,7 +261,7 @@ impl Control {
             to: SocketAddr::new(self.to, 0),
             protocol: if self.is_ipv6 { ICMPV6 } else { ICMP },
             header: self.header,
-            is_first_fragment: false,
+            part: Part::Whole,
         }
     }
 }
@@ -326,7 +329,7 @@ impl Quoted {
             to: self.from,
             protocol: self.protocol,
             header,
-            is_first_fragment: false,
+            part: Part::Whole,
         }
     }
 

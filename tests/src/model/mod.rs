@@ -11,14 +11,18 @@
 //! - [`bytes`]: fields and sums
 //! - [`frame`]: tags, IP headers, ports
 //! - [`forward`]: to a backend and back
+//! - [`fragments`]: what later fragments follow
+//! - [`outer`]: headers in front
 //! - [`icmp`]: what is answered, and what is said about packets
 //! - [`other`]: what has neither TCP nor UDP
 
 mod bytes;
 mod forward;
+mod fragments;
 mod frame;
 mod icmp;
 mod other;
+mod outer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -29,7 +33,8 @@ use lb_userspace::core::model::{Mode, Protocol, Vip};
 use lb_userspace::core::observed::ResolvedHop;
 
 pub use bytes::Sums;
-use frame::{Ends, Frame};
+pub use fragments::Fragments;
+use frame::{Ends, Frame, Part};
 
 /// What is to become of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +74,7 @@ impl Wanted {
     }
 }
 
-/// A balancer: what it was told, and the flows that it remembers.
+/// A balancer: what it was told, and the flows and datagrams that it remembers.
 pub struct Balancer {
     pub services: Vec<Service>,
     /// Where clients are.
@@ -78,6 +83,7 @@ pub struct Balancer {
     /// Ports of each source in the order in which flows get them.
     pub ports: Vec<u16>,
     pub flows: Flows,
+    pub fragments: Fragments,
 }
 
 /// The flows of `fullnat`.
@@ -176,6 +182,9 @@ impl Balancer {
             Err(End(Reason::NotTcpUdp)) => return self.neither(frame),
             Err(end) => return Err(end),
         };
+        if let Part::Later(identification) = ends.part {
+            return self.later(frame, &ends, identification);
+        }
         if let Some(number) = self.find(&ends) {
             return self.forward(frame, &ends, number);
         }

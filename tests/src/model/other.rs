@@ -25,9 +25,6 @@ impl Balancer {
         let Some(number) = self.find(&ends).filter(|_| !is_icmp) else {
             return end(Reason::NotTcpUdp);
         };
-        if ends.is_first_fragment {
-            return end(Reason::Fragment);
-        }
         self.forward(frame, &ends, number)
     }
 }

@@ -15,6 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
+/// Bytes of the largest datagram.
+const LARGEST: usize = 65_535;
+
 /// What a UDP service answers with in front of what it got: its name and this.
 const SEPARATOR: u8 = b'|';
 
@@ -31,12 +34,17 @@ impl Drop for Echo {
 
 /// Answers datagrams to a port with `name`, and what was in them.
 pub fn serve_udp(netns: &Netns, port: u16, name: &str) -> Result<Echo> {
-    let socket = netns.run(|| Ok(UdpSocket::bind(("::", port))?))?;
+    serve_udp_at(netns, (Ipv6Addr::UNSPECIFIED, port).into(), name)
+}
+
+/// The same at one address, from which it answers.
+pub fn serve_udp_at(netns: &Netns, address: SocketAddr, name: &str) -> Result<Echo> {
+    let socket = netns.run(|| Ok(UdpSocket::bind(address)?))?;
     socket.set_read_timeout(Some(LOOK_EVERY))?;
     let is_over = Arc::new(AtomicBool::new(false));
     let (end, name) = (Arc::clone(&is_over), name.as_bytes().to_vec());
     std::thread::spawn(move || {
-        let mut buffer = [0; 2048];
+        let mut buffer = vec![0; LARGEST];
         while !end.load(Ordering::Relaxed) {
             let Ok((length, from)) = socket.recv_from(&mut buffer) else {
                 continue;
@@ -67,11 +75,16 @@ impl UdpClient {
         Ok(Self { socket, target })
     }
 
+    /// How long an answer may take.
+    pub fn wait_at_most(&self, limit: Duration) -> Result<()> {
+        Ok(self.socket.set_read_timeout(Some(limit))?)
+    }
+
     /// Sends `content` to the service, whose answer has to come from where it was sent to; the name of the server.
     pub fn ask(&self, content: &[u8]) -> Result<String> {
         let target = self.target;
         self.socket.send_to(content, target)?;
-        let mut buffer = [0; 2048];
+        let mut buffer = vec![0; LARGEST];
         let (length, from) = self
             .socket
             .recv_from(&mut buffer)

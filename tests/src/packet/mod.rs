@@ -4,6 +4,7 @@
 //!
 //! - [`frame`]: frames, built by a crate that shares no code with ours
 //! - `ip`: their IP headers; `outer`: those of tunnels
+//! - [`fragment`]: fragments of them
 //! - [`icmp`]: the same of ICMP
 //! - [`check`]: checksums computed anew by that crate
 //! - [`world`]: the program with its maps, filled by the daemon's own plan
@@ -16,6 +17,7 @@
 
 pub mod check;
 pub mod flows;
+pub mod fragment;
 pub mod frame;
 pub mod icmp;
 mod ip;

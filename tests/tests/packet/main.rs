@@ -7,6 +7,7 @@ mod differential;
 mod failover;
 mod families;
 mod flow_table;
+mod fragments;
 mod icmp;
 mod loaded;
 mod modes;

@@ -70,8 +70,8 @@ fn each_choice_of_features_is_taken() {
         // Check.
         assert_eq!(
             programs.len(),
-            2,
-            "the balancer and what it hands over to: {programs:?}"
+            3,
+            "the balancer and those that it hands over to: {programs:?}"
         );
         println!("flow table: {flow_table}, traced: {traced}: loaded in {took} ms");
         for (name, instructions) in programs {

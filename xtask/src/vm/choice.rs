@@ -30,6 +30,8 @@ const OF_ICMP: &str = "what the kernel does for ICMP is in other tests of packet
 const OF_FULLNAT: &str = "what packets of `fullnat` become is in packet::modes and packet::flow_table, which run here";
 const OF_TAGS: &str =
     "what the kernel does for tags is in packet::vlan::a_next_hop_changes_its_vlan and in net_modes, which run here";
+const OF_FRAGMENTS: &str =
+    "what the kernel does for fragments is in packet::fragments::a_datagram_gets_to_its_backend, which runs here";
 const OF_TESTS: &str = "about a tool of the tests, which is the same on every kernel";
 const BOOKKEEPING: &str =
     "about what the daemon makes of the maps, which is the same on every kernel; another test here does the same calls";
@@ -40,6 +42,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_cli", "", SLOW),
     left_out("net_crash", "", SLOW),
     left_out("net_failover", "", SLOW),
+    left_out("net_fragments", "", OF_FRAGMENTS),
     left_out("net_icmp", "", OF_ICMP),
     left_out("net_modes", "fullnat_over_ipv6", OF_IPV6),
     left_out("net_modes", "fullnat_with_one_arm", IN_VLANS),
@@ -82,6 +85,11 @@ const LEFT_OUT: &[LeftOut] = &[
     ),
     left_out("packet", "decap::there_and_back_again", OF_PACKETS),
     left_out("packet", "families::headers", OF_PACKETS),
+    left_out("packet", "fragments::a_datagram_gets_back", OF_FRAGMENTS),
+    left_out("packet", "fragments::decap", OF_FRAGMENTS),
+    left_out("packet", "fragments::fragments_of_all_sorts", OF_FRAGMENTS),
+    left_out("packet", "fragments::not_followed", OF_FRAGMENTS),
+    left_out("packet", "fragments::the_kernel_routes", OF_FRAGMENTS),
     left_out("packet", "icmp::about", OF_ICMP),
     left_out("packet", "icmp::answer::errors_are_limited", MANY_PACKETS),
     left_out("packet", "icmp::answer::the_sender_of_what_came_too_far", OF_ICMP),

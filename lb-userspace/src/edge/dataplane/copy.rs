@@ -145,8 +145,9 @@ fn copy(dir: &Path, name: &'static str, ebpf: &mut Ebpf, tables: &mut Tables) ->
         | maps::PORT_QUEUES
         | maps::ROLES
         | maps::CLOCK => return copy_mapped(dir, name, ebpf),
-        // What the program was loaded with, what is counted, and what is written before it is read.
+        // What the program was loaded with, what is counted, what only fragments ask, and what is written before it is read.
         maps::META
+        | maps::FRAGMENTS
         | maps::PROGRAMS
         | maps::SERVICE_PAST
         | maps::BACKEND_STATS

@@ -6,7 +6,7 @@ use aya::maps::ProgramArray;
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use lb_common::abi::{Meta, vip_buckets};
-use lb_common::maps::{self, globals};
+use lb_common::maps::{self, globals, programs};
 use lb_common::reason::Reason;
 
 use super::single::Tunnels;
@@ -75,9 +75,15 @@ pub fn name(traced: bool) -> &'static str {
     if traced { "balancer_traced" } else { "balancer" }
 }
 
-/// The name of the program that it hands packets over to.
-fn icmp_name(traced: bool) -> &'static str {
-    if traced { "icmp_traced" } else { "icmp" }
+/// The programs that it hands packets over to, by their place among those.
+fn others(traced: bool) -> [(u32, &'static str); programs::COUNT] {
+    match traced {
+        true => [
+            (programs::ICMP, "icmp_traced"),
+            (programs::FRAGMENTS, "fragments_traced"),
+        ],
+        false => [(programs::ICMP, "icmp"), (programs::FRAGMENTS, "fragments")],
+    }
 }
 
 /// Loads the balancer: its maps, made or taken from `pin_dir`, and the verified program.
@@ -113,13 +119,15 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     program(&mut ebpf, name(load.traced))?
         .load()
         .map_err(DataplaneError::program)?;
-    hand_over(&mut ebpf, icmp_name(load.traced))?;
+    for (place, name) in others(load.traced) {
+        hand_over(&mut ebpf, place, name)?;
+    }
     Ok(ebpf)
 }
 
-/// Loads the program that the balancer hands packets over to, in the place of the one that may be there: a packet meets the old or
+/// Loads a program that the balancer hands packets over to, in the place of the one that may be there: a packet meets the old or
 /// the new one.
-fn hand_over(ebpf: &mut Ebpf, name: &str) -> Result<(), DataplaneError> {
+fn hand_over(ebpf: &mut Ebpf, place: u32, name: &str) -> Result<(), DataplaneError> {
     program(ebpf, name)?.load().map_err(DataplaneError::program)?;
     let program = loaded(ebpf, name)?
         .fd()
@@ -129,7 +137,7 @@ fn hand_over(ebpf: &mut Ebpf, name: &str) -> Result<(), DataplaneError> {
     let map = map.ok_or_else(|| DataplaneError::Object(format!("no map {}", maps::PROGRAMS)))?;
     let programs = ProgramArray::try_from(map);
     programs
-        .and_then(|mut programs| programs.set(0, &program, 0))
+        .and_then(|mut programs| programs.set(place, &program, 0))
         .map_err(|error| DataplaneError::map(maps::PROGRAMS, error))
 }
 

@@ -338,6 +338,7 @@ pub fn duplicate(ebpf: &mut Ebpf, name: &str) -> Result<MapData, DataplaneError>
     let data = match map {
         Any::Array(data)
         | Any::HashMap(data)
+        | Any::LruHashMap(data)
         | Any::LpmTrie(data)
         | Any::DevMapHash(data)
         | Any::PerCpuArray(data)

@@ -263,13 +263,13 @@ pub fn not_ours_alike(flows: Flows) -> Traffic {
     }
 }
 
-/// First fragments.
+/// Later fragments, whose first one does not come.
 pub fn fragments(flows: Flows) -> Traffic {
-    const MORE_FRAGMENTS: u8 = 0x20;
+    const OFFSET: u8 = 185;
     let mut frame = padded(FRAME_BYTES, Frame::tcp(client(), door(Mode::Ipip)).ack());
     let word = |frame: &[u8], at: usize| u16::from_ne_bytes([frame[at], frame[at + 1]]);
     let before = word(&frame, 20);
-    frame[20] |= MORE_FRAGMENTS;
+    frame[21] |= OFFSET;
     let checksum = update(word(&frame, 24), change16(before, word(&frame, 20)));
     frame[24..26].copy_from_slice(&checksum.to_ne_bytes());
     Traffic { frame, flows }

@@ -17,23 +17,28 @@ const FIRST_HELD: u16 = 20_000;
 const HELD: usize = 400;
 
 pub struct Generator {
-    random: Random,
+    pub(super) random: Random,
+    /// Fragments of datagrams that have begun.
+    pub(super) parts: Vec<Vec<u8>>,
 }
 
 impl Generator {
     pub fn new(random: Random) -> Self {
-        Self { random }
+        Self {
+            random,
+            parts: Vec::new(),
+        }
     }
 
     /// One more.
     pub fn packet(&mut self) -> Vec<u8> {
-        let mut packet = match self.random.below(16) {
+        let mut packet = match self.random.below(18) {
             0..=7 => self.for_service().bytes(),
             8 | 9 => self.for_client().bytes(),
             10 => self.echo().bytes(),
             11 | 12 => self.error().bytes(),
             13 => self.for_stranger().bytes(),
-            14 => self.fragment(),
+            14..=16 => self.fragment(),
             _ => self.garbage(),
         };
         if self.one_in(3) {
@@ -47,7 +52,7 @@ impl Generator {
         }
     }
 
-    fn one_in(&mut self, count: usize) -> bool {
+    pub(super) fn one_in(&mut self, count: usize) -> bool {
         self.random.below(count) == 0
     }
 
@@ -173,7 +178,7 @@ impl Generator {
         frame
     }
 
-    fn for_service(&mut self) -> Frame {
+    pub(super) fn for_service(&mut self) -> Frame {
         let family = self.family();
         let (door, from) = (self.door(), self.client(family));
         let from = if self.one_in(60) {
@@ -194,7 +199,7 @@ impl Generator {
     }
 
     /// From a backend of a mode that translates, to whom it would answer.
-    fn for_client(&mut self) -> Frame {
+    pub(super) fn for_client(&mut self) -> Frame {
         let family = self.family();
         let (backend, to) = self.backend_and_peer(family);
         self.between(backend, to).macs(BACKEND_MAC, BALANCER_MAC)
@@ -212,7 +217,7 @@ impl Generator {
         (backend, to)
     }
 
-    fn for_stranger(&mut self) -> Frame {
+    pub(super) fn for_stranger(&mut self) -> Frame {
         let family = self.family();
         let to = match (self.random.below(3), family) {
             (0, _) => SocketAddr::new(family.service().ip(), 9),
@@ -276,21 +281,6 @@ impl Generator {
         icmp.ttl = if self.one_in(12) { 1 } else { self.random.bits() as u8 };
         icmp.class = self.random.bits() as u8;
         icmp
-    }
-
-    /// One of several parts of a packet, of IPv4.
-    fn fragment(&mut self) -> Vec<u8> {
-        let mut frame = if self.one_in(4) {
-            self.for_stranger()
-        } else {
-            self.for_service()
-        }
-        .bytes();
-        if frame[12..14] == [0x08, 0x00] {
-            let word = *self.random.pick(&[0x2000u16, 0x2001, 0x0001, 0x1fff, 0x4000, 0x8000]);
-            frame[20..22].copy_from_slice(&word.to_be_bytes());
-        }
-        frame
     }
 
     /// Anything that says of itself that it is IP.

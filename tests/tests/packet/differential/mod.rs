@@ -5,6 +5,7 @@
 //! which they disagree is made as small as it gets and printed; put into `tests/fixtures/differential/`, it is run each time.
 
 mod doors;
+mod fragments;
 mod generate;
 mod pair;
 
@@ -46,6 +47,11 @@ fn the_program_does_what_the_model_says() {
     }
     println!("{packets} packets: {}", pair.tally);
     pair.tally.assert_all_kinds();
+    let followed = pair.followed();
+    assert!(
+        followed * 50 > packets,
+        "{followed} of {packets} were later fragments that found their first"
+    );
 }
 
 /// The same disagreement with as little as there can be.

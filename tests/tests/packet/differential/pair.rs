@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use lb_common::flow::DEFAULT_HASH_KEY;
-use lb_tests::model::{Backend, Balancer, Fate, Flows, Service, Wanted as Frame};
+use lb_tests::model::{Backend, Balancer, Fate, Flows, Fragments, Service, Wanted as Frame};
 use lb_tests::packet::places::{CLIENT_HOP, Family};
 use lb_tests::packet::tag::{customer, hop_tags};
 use lb_tests::packet::{Setup, World};
@@ -95,6 +95,7 @@ impl Pair {
             hash_key: DEFAULT_HASH_KEY,
             ports: setup.ports,
             flows: Flows::default(),
+            fragments: Fragments::default(),
         };
         for (door, family) in DOORS.iter().flat_map(|door| Family::BOTH.map(|family| (door, family))) {
             for protocol in door.protocols {
@@ -108,6 +109,11 @@ impl Pair {
             model,
             tally: Tally::default(),
         }
+    }
+
+    /// Later fragments that have followed their first.
+    pub fn followed(&self) -> u64 {
+        self.model.fragments.followed
     }
 
     /// Runs a packet through both; what they disagree on, if they do.

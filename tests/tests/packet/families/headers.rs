@@ -127,9 +127,12 @@ fn rows() -> Vec<(&'static str, Make, Reason, Reason)> {
             NoService,
         ),
         (
-            "the first of several fragments",
-            Box::new(|f| f.extension(FRAGMENT, &fragment(0, true)).bytes()),
-            Fragment,
+            "a fragment header that ends behind the 255th byte",
+            Box::new(|f| {
+                let f = f.extension(DESTINATION, &options(26));
+                f.extension(FRAGMENT, &fragment(3, true)).bytes()
+            }),
+            ExtensionHeaders,
             NoService,
         ),
         (

@@ -200,9 +200,11 @@ fn not_forwarded() -> Vec<Row> {
     let mut rows = each(
         Reason::Fragment,
         [
-            ("the first of several", patched(&syn(), at::FRAGMENT, &[0x20, 0])),
-            ("a later one", patched(&syn(), at::FRAGMENT, &[0x20, 10])),
-            ("the last one", patched(&datagram(), at::FRAGMENT, &[0, 10])),
+            (
+                "a later one that comes first",
+                patched(&syn(), at::FRAGMENT, &[0x20, 10]),
+            ),
+            ("the last one, too", patched(&datagram(), at::FRAGMENT, &[0, 10])),
         ],
     );
     rows.extend(each(

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use lb_tests::needs_bpf;
+use lb_tests::packet::fragment::joined;
 use lb_tests::packet::objects::possible;
 use lb_tests::packet::places::TUNNEL_PORT;
 use lb_tests::packet::tag::{tagged, untagged};
@@ -18,21 +19,26 @@ use super::{BACKEND, CONTRACT, Desk, MAC, MODES, NEXT_HOP, Replayed, VIP, contra
 enum Fate {
     /// The service, and how many flows had begun before the packet's own.
     Sent(&'static str, u16),
+    /// In fragments, of which this is one: the service.
+    SentInPart(&'static str),
     Passed(&'static str),
     /// Reason, and the service if that is known by then: its sender gets an answer.
     Answered(&'static str, Option<&'static str>),
     /// Reason, and the service if that is known by then.
     Dropped(&'static str, Option<&'static str>),
 }
-use Fate::{Answered, Dropped, Passed, Sent};
+use Fate::{Answered, Dropped, Passed, Sent, SentInPart};
 
 /// The packets of `kinds.pcap`, in their order.
 fn kinds(mode: Mode) -> [(&'static str, Fate); 24] {
     let web = Some("web");
     // Of a flow that `fullnat` does not know it asks before it looks at the size.
-    let too_big = match mode {
-        Mode::Fullnat => Dropped("no_flow", web),
-        _ => Answered("too_big_answered", web),
+    let (too_big, first, later) = match mode {
+        Mode::Fullnat => {
+            let unknown = Dropped("no_flow", web);
+            (unknown, unknown, Dropped("fragment", None))
+        }
+        _ => (Answered("too_big_answered", web), SentInPart("web"), SentInPart("web")),
     };
     [
         ("SYN", Sent("web", 0)),
@@ -54,8 +60,8 @@ fn kinds(mode: Mode) -> [(&'static str, Fate); 24] {
         ("ICMP to the VIP", Answered("echo_answered", None)),
         ("ssh to the balancer", Passed("no_service")),
         ("another port of the VIP", Passed("no_service")),
-        ("the first fragment", Dropped("fragment", web)),
-        ("a later fragment", Dropped("fragment", None)),
+        ("the first fragment", first),
+        ("a later fragment", later),
         ("time to live 1", Answered("ttl_expired_answered", web)),
         ("more than the link takes", too_big),
         ("cut in its TCP header", Dropped("bad_length", web)),
@@ -94,13 +100,14 @@ fn assert_kinds(mode: Mode, replayed: &Replayed, kinds: &[(&str, Fate)]) {
     let file = fixture("kinds.pcap");
     let packets_in = pcap::read(Path::new(&file));
     let mut packets_out = replayed.packets.iter();
+    let mut parts = Vec::new();
     assert_eq!((replayed.lines.len(), packets_in.len()), (kinds.len(), kinds.len()));
     for (index, (what, fate)) in kinds.iter().enumerate() {
         let (line, packet) = (&replayed.lines[index], &packets_in[index]);
         assert_fields(what, line, index, &file);
         let said = (&line["verdict"], &line["reason"], &line["service"]);
         let wanted = match fate {
-            Sent(service, _) => (json!("tx"), json!(null), json!(service)),
+            Sent(service, _) | SentInPart(service) => (json!("tx"), json!(null), json!(service)),
             Passed(reason) => (json!("pass"), json!(reason), json!(null)),
             Answered(reason, service) => (json!("tx"), json!(reason), json!(service)),
             Dropped(reason, service) => (json!("drop"), json!(reason), json!(service)),
@@ -110,7 +117,7 @@ fn assert_kinds(mode: Mode, replayed: &Replayed, kinds: &[(&str, Fate)]) {
             assert_eq!(line["length_out"], 0, "{what}");
             continue;
         }
-        if matches!(fate, Sent(..)) {
+        if matches!(fate, Sent(..) | SentInPart(_)) {
             assert_eq!(
                 (&line["backend"], &line["mode"]),
                 (&json!("web-1"), &json!(mode_name(mode))),
@@ -126,6 +133,10 @@ fn assert_kinds(mode: Mode, replayed: &Replayed, kinds: &[(&str, Fate)]) {
                 tagged(&to_backend(mode, &frame, *opened).spread_as(&sent).bytes(), &tags)
             }
             Passed(_) | Dropped(..) => packet.bytes.clone(),
+            SentInPart(_) => {
+                parts.push((packet.bytes.clone(), behind_outer(mode, &out.bytes)));
+                out.bytes.clone()
+            }
             // What is in it, `packet::icmp` knows.
             Answered(..) => {
                 let (from, to) = (&packet.bytes[6..12], &packet.bytes[..6]);
@@ -144,6 +155,23 @@ fn assert_kinds(mode: Mode, replayed: &Replayed, kinds: &[(&str, Fate)]) {
         }
     }
     assert_eq!(packets_out.next(), None);
+    if !parts.is_empty() {
+        let (came, left): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let frame = Frame::read(&joined(&came)).expect("a whole packet");
+        let frame = frame.forwarded().macs(MAC, NEXT_HOP);
+        let wanted = if mode == Mode::Nat { frame.to(BACKEND) } else { frame };
+        assert_same("the fragments put together", &joined(&left), &wanted.bytes());
+    }
+}
+
+/// The frame without the outer header that a mode gives it.
+fn behind_outer(mode: Mode, frame: &[u8]) -> Vec<u8> {
+    let outer = match mode {
+        Mode::Ipip => 20,
+        Mode::Gue => 28,
+        Mode::Nat | Mode::Fullnat | Mode::L2 => 0,
+    };
+    [&frame[..14], &frame[14 + outer..]].concat()
 }
 
 #[test]

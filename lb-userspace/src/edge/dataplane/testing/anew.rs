@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
-use lb_common::abi::Handed;
+use lb_common::abi::{FragmentKey, FragmentWay, Handed};
 use lb_common::maps;
 
 use crate::core::image::Image;
@@ -36,6 +36,7 @@ fn empty(dataplane: &mut Dataplane, name: &'static str) -> Result<(), DataplaneE
         maps::PORT_RANGES => empty_trie(&mut tables.ranges.ranges),
         maps::PREFIXES => empty_trie(&mut tables.ranges.prefixes),
         maps::SOURCES => empty_hash(&mut tables.sources),
+        maps::FRAGMENTS => empty_hash::<FragmentKey, FragmentWay>(&mut typed(&mut dataplane.ebpf, name)?),
         maps::ROUTES => empty_trie(&mut tables.routes),
         maps::ROUTES6 => empty_trie(&mut tables.routes6),
         maps::EGRESS => {

@@ -1,8 +1,8 @@
-//! What is told by the program that hands a packet over.
+//! What the programs note of a packet while they look at it, for each CPU.
 
 use super::Tags;
 
-/// What the balancer tells its ICMP program of a packet that it hands over, and what that one remembers of its CPU. 28 bytes.
+/// What the balancer tells the program that it hands a packet over to, and what that one remembers of its CPU. 28 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Handed {
@@ -20,6 +20,17 @@ pub struct Handed {
     pub tags: Tags,
 }
 
+/// What is noted of an IPv6 packet's extension headers while it is looked at. 8 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Found {
+    /// How far the chain is known, or the place in TCP's options.
+    pub word: u32,
+    /// Of the fragment header, as in the packet.
+    pub identification: u32,
+}
+
 super::assert_layout! {
     Handed: 28, 4;
+    Found: 8, 4;
 }
