@@ -42,9 +42,9 @@ use crate::{
     wire::{self, Ethernet, Icmp},
 };
 
-/// What is handed over, and why it would have been passed or dropped.
+/// Why a packet that is handed over would have been passed or dropped; what else there is, came too far.
+const NOT_TCP_UDP: u32 = Reason::NotTcpUdp as u32;
 const TOO_BIG: u32 = Reason::TooBig as u32;
-const TTL_EXPIRED: u32 = Reason::TtlExpired as u32;
 
 /// A family's part in all of this.
 pub trait Control: Rewrite {
@@ -165,8 +165,6 @@ fn of<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool>(
     frame: &Untagged,
     handed: &mut Handed,
 ) -> Step<Send> {
-    const NOT_TCP_UDP: u32 = Reason::NotTcpUdp as u32;
-    const TOO_BIG: u32 = Reason::TooBig as u32;
     let window = &frame.window;
     let mut reason = handed.reason;
     if reason == NOT_TCP_UDP {

@@ -62,6 +62,8 @@ pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, fram
     let way = send::way(packet.ingress, target.backend.egress)?;
     rewrite::fits(&packet, target.backend.largest as u32)?;
     fragments::follow_to_backend(window, &packet, &target);
+    // Anew, so that the verifier knows as little of the packet on every way to here.
+    let window = &Window::of(ctx);
     rewrite::as_it_is(ctx, window, &packet, &target)?;
     if target.backend.flags & backend_flags::TAGGED != 0 {
         vlan::to_backend(ctx, frame.tagged, target.id)?;
