@@ -63,8 +63,8 @@ async fn wrong_values() {
             r#""10.1.0.2": it has no port; give ADDR:PORT, as 198.51.100.7:40000 or [2001:db8::7]:40000"#,
         ),
         (
-            "trace 10.1.0.2:1 10.9.0.1:80/sctp",
-            r#""10.9.0.1:80/sctp": sctp is neither tcp nor udp"#,
+            "trace 10.1.0.2:1 10.9.0.1:80/icmp",
+            r#""10.9.0.1:80/icmp": icmp is not tcp, udp or sctp"#,
         ),
         (
             "trace 10.1.0.2:1 [2001:db8::1]:80/udp",

@@ -20,7 +20,7 @@ use crate::shell;
 use crate::test::tally::Skip;
 
 /// Modules that labs need: their cables and their switch, VLANs, and what ends tunnels.
-const MODULES: &[&str] = &["veth", "bridge", "8021q", "ipip", "fou"];
+const MODULES: &[&str] = &["veth", "bridge", "8021q", "ipip", "fou", "sctp"];
 
 /// How many lines of the kernel's messages are shown when a guest did not end well.
 const LAST_WORDS: usize = 30;
