@@ -32,9 +32,14 @@ use crate::{
 
 /// Notes that later fragments of this one's datagram go to a backend, too.
 #[inline(always)]
-pub fn follow_to_backend<F: Balanced>(window: &Window, packet: &Packet<F>, target: &Target<F>) {
+pub fn follow_to_backend<F: Balanced, const FLOW_TABLE: bool>(window: &Window, packet: &Packet<F>, target: &Target<F>) {
     note_first(window, packet, || FragmentWay {
-        address: F::any(target.source.address),
+        // Without `fullnat` nobody needs it, and the constant that is there would be written by a call of `memset`.
+        address: F::any(if FLOW_TABLE {
+            target.source.address
+        } else {
+            packet.source
+        }),
         seen: clock::seconds(),
         backend: target.id,
         hash: target.hash,

@@ -60,7 +60,7 @@ fn balance<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpCon
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
     rewrite::fits(&packet, target.backend.largest as u32)?;
-    fragments::follow_to_backend(window, &packet, &target);
+    fragments::follow_to_backend::<F, FLOW_TABLE>(window, &packet, &target);
     mss::clamp(window, &packet, found.service)?;
     rewrite::to_backend::<F, FLOW_TABLE, true>(ctx, window, &packet, &target)?;
     if target.backend.flags & backend_flags::TAGGED != 0 {

@@ -61,7 +61,7 @@ pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, fram
     trace::backend::<TRACED>(target.id);
     let way = send::way(packet.ingress, target.backend.egress)?;
     rewrite::fits(&packet, target.backend.largest as u32)?;
-    fragments::follow_to_backend(window, &packet, &target);
+    fragments::follow_to_backend::<F, false>(window, &packet, &target);
     // Anew, so that the verifier knows as little of the packet on every way to here.
     let window = &Window::of(ctx);
     rewrite::as_it_is(ctx, window, &packet, &target)?;

@@ -80,7 +80,7 @@ async fn wrong_values() {
         ),
         (
             "trace 10.1.0.2:1 10.9.0.1:80/udp --flags syn",
-            "--flags are of TCP; leave them out with /udp",
+            "--flags are of TCP; leave them out with /udp and /sctp",
         ),
         (
             "replay a.txt",

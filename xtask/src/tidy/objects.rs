@@ -3,6 +3,9 @@
 //! The verifier refuses a program with a reachable panic, with a message that names no line. A panic that is left in the
 //! object shows in its symbol table, so that it is found here, by name.
 //!
+//! A call of `memset` and the like costs a frame of stack of its own, of which kernels before 6.13 give a program and what it calls 512 bytes
+//! together: it loads here, and not there.
+//!
 //! Kernels before 5.12 refuse atomic operations other than a plain addition, reachable or not. The kernel that this is built on
 //! may take them, so that what is for those kernels is looked at here, too.
 
@@ -15,10 +18,16 @@ use super::Finding;
 /// `EM_BPF` of the ELF header.
 const MACHINE_BPF: u16 = 247;
 const SECTION_SYMBOLS: u32 = 2;
+const SECTION_RELOCATIONS: u32 = 9;
 /// `SHF_EXECINSTR` of a section's flags.
 const EXECUTABLE: usize = 4;
 /// Objects that kernels before 5.12 have to take.
 const FOR_OLD_KERNELS: &[&str] = &["stateless", "decap", "pass"];
+
+/// Objects whose programs run on other kernels than this one.
+const SHIPPED: &[&str] = &["balancer", "stateless", "decap", "pass"];
+/// What the compiler makes of copies and constants that are too long for it.
+const CALLS: &[&str] = &["memset", "memcpy", "memmove"];
 
 /// A section of an object.
 struct Section<'a> {
@@ -53,6 +62,13 @@ fn wrong(path: &Path, sections: &[Section]) -> Vec<Finding> {
     let mut messages = Vec::new();
     for name in symbols(sections).iter().filter(|name| name.contains("panic")) {
         messages.push(format!("the object holds the symbol {name}: something in it can panic"));
+    }
+    let calls = calls(sections);
+    if !calls.is_empty() && SHIPPED.iter().any(|name| path.ends_with(name)) {
+        messages.push(format!(
+            "the object calls {}: copy word by word instead",
+            calls.join(", ")
+        ));
     }
     let atomics: usize = sections.iter().map(new_atomics).sum();
     if atomics > 0 && FOR_OLD_KERNELS.iter().any(|name| path.ends_with(name)) {
@@ -94,19 +110,36 @@ fn sections(elf: &[u8]) -> Option<Vec<Section<'_>>> {
 
 /// The names in the symbol tables.
 fn symbols(sections: &[Section]) -> Vec<String> {
-    let mut names = Vec::new();
-    for table in sections.iter().filter(|section| section.kind == SECTION_SYMBOLS) {
-        let Some(strings) = sections.get(table.strings) else {
+    let tables = sections.iter().filter(|section| section.kind == SECTION_SYMBOLS);
+    tables.flat_map(|table| names(table, sections)).collect()
+}
+
+/// The names in one symbol table, by their numbers.
+fn names(table: &Section, sections: &[Section]) -> Vec<String> {
+    let strings = sections.get(table.strings).map_or(&[][..], |strings| strings.bytes);
+    let name = |symbol: &[u8]| {
+        let at = u32_at(symbol, 0).and_then(|at| usize::try_from(at).ok());
+        let name = at.and_then(|at| strings.get(at..));
+        let name = name.and_then(|rest| rest.split(|byte| *byte == 0).next());
+        String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
+    };
+    table.bytes.chunks_exact(24).map(name).collect()
+}
+
+/// Those of [`CALLS`] that there are.
+fn calls(sections: &[Section]) -> Vec<&'static str> {
+    let mut calls = std::collections::BTreeSet::new();
+    for table in sections.iter().filter(|section| section.kind == SECTION_RELOCATIONS) {
+        let Some(names) = sections.get(table.strings).map(|table| names(table, sections)) else {
             continue;
         };
-        for symbol in table.bytes.chunks_exact(24) {
-            let at = u32_at(symbol, 0).and_then(|at| usize::try_from(at).ok());
-            let name = at.and_then(|at| strings.bytes.get(at..));
-            let name = name.and_then(|rest| rest.split(|byte| *byte == 0).next());
-            names.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
+        for relocation in table.bytes.chunks_exact(16) {
+            let number = u32_at(relocation, 12).and_then(|number| usize::try_from(number).ok());
+            let name = number.and_then(|number| names.get(number));
+            calls.extend(CALLS.iter().filter(|call| name.is_some_and(|name| name == *call)));
         }
     }
-    names
+    calls.into_iter().collect()
 }
 
 /// How many instructions are atomic operations other than a plain addition.
@@ -171,6 +204,30 @@ mod tests {
         let object = object(MACHINE_BPF);
         let names = symbols(&sections(&object).unwrap());
         assert_eq!(names, ["balancer", "core::panicking::panic_fmt"]);
+    }
+
+    #[test]
+    fn calls_that_take_a_frame_of_stack() {
+        fn section(kind: u32, bytes: &[u8], strings: usize) -> Section<'_> {
+            Section {
+                kind,
+                flags: 0,
+                bytes,
+                strings,
+            }
+        }
+        let mut symbols = [0; 72];
+        (symbols[24], symbols[48]) = (1, 8);
+        for (symbol, found) in [(1, 1), (2, 0)] {
+            let relocation = [[0; 12].as_slice(), &[symbol, 0, 0, 0]].concat();
+            let sections = [
+                section(SECTION_RELOCATIONS, &relocation, 1),
+                section(SECTION_SYMBOLS, &symbols, 2),
+                section(3, b"\0memset\0other\0", 0),
+            ];
+            assert_eq!(wrong(Path::new("out/balancer"), &sections).len(), found, "{symbol}");
+            assert!(wrong(Path::new("out/bench_feed"), &sections).is_empty());
+        }
     }
 
     #[test]
