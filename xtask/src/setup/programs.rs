@@ -22,6 +22,8 @@ const NET_TESTS: &[Wanted] = &[
     ("tcpdump", "tcpdump"),
     ("tshark", "tshark"),
     ("bpftool", "bpftool"),
+    ("unbound", "unbound"),
+    ("dig", "bind9-dnsutils"),
 ];
 
 const BENCH: &[Wanted] = &[
