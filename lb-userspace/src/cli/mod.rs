@@ -31,7 +31,7 @@ mod state;
 mod status;
 mod table;
 mod usage;
-mod vip;
+pub mod vip;
 mod write;
 
 use std::ffi::OsString;
