@@ -48,7 +48,16 @@ fn format() -> Result<()> {
 }
 
 fn clippy_host() -> Result<()> {
-    shell::run(cargo().args(["clippy", "--quiet", "--all-targets", "--", "-Dwarnings"]))
+    let mut clippy = cargo();
+    clippy.args([
+        "clippy",
+        "--quiet",
+        "--all-targets",
+        "--workspace",
+        "--exclude",
+        "lb-ebpf",
+    ]);
+    shell::run(clippy.args(["--", "-Dwarnings"]))
 }
 
 fn clippy_bpf(toolchain: &Toolchain) -> Result<()> {

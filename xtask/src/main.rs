@@ -10,6 +10,7 @@
 //! - [`mod@test`]: runs the tests and counts
 //! - [`demo`]: shows it all, with real traffic
 //! - [`vm`]: runs the tests on other kernels, in virtual machines
+//! - [`fuzz`]: looks for bytes that a parser does not take well
 //! - [`mod@bench`]: measures it, side by side with what it is compared with
 //! - [`workspace`]: where things lie
 //! - [`shell`]: running programs, and saying how long a step took
@@ -20,6 +21,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod fuzz;
 mod setup;
 mod shell;
 mod test;
@@ -40,6 +42,8 @@ usage: cargo xtask VERB
                             run the packet and net tests on other kernels, in virtual machines
   vm bench [--kernel VERSION] [--json FILE] [--against FILE]
                             count instructions per packet in a virtual machine, and say what got worse
+  fuzz [TARGET] [--seconds N]
+                            look for bytes that a parser does not take well, for 30 seconds each (see tests/fuzz/seeds for the targets)
   bench WHAT [OPTION]...    measure it, side by side with what it is compared with (bench help: what there is)";
 
 fn main() -> ExitCode {
@@ -60,6 +64,10 @@ fn main() -> ExitCode {
         },
         ["vm", "bench", wanted @ ..] => match vm::bench::Wanted::parse(wanted) {
             Some(wanted) => vm::bench(&wanted),
+            None => return wrong_usage(),
+        },
+        ["fuzz", wanted @ ..] => match fuzz::Wanted::parse(wanted) {
+            Some(wanted) => fuzz::run(&wanted),
             None => return wrong_usage(),
         },
         ["demo"] => demo::run(false).map(|()| true),

@@ -32,7 +32,7 @@ mod status;
 mod table;
 pub mod trace;
 mod usage;
-mod vip;
+pub mod vip;
 mod write;
 
 use std::ffi::OsString;

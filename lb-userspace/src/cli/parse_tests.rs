@@ -103,6 +103,14 @@ fn wrong_addresses_say_why() {
 }
 
 #[test]
+fn what_is_quoted_does_not_end_the_line() {
+    assert_eq!(
+        said(address("10.0.0.1\n\u{1b}[2J")),
+        r#"10.0.0.1\n\u{1b}[2J is not an IPv4 address ("1\n\u{1b}[2J" is not a number)"#
+    );
+}
+
+#[test]
 fn weights() {
     assert_eq!(weight("0").unwrap(), 0);
     assert_eq!(

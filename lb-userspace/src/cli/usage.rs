@@ -3,10 +3,22 @@
 use clap::error::ErrorKind;
 use clap::{Command, Error};
 
-/// A value that an argument cannot have; the text is the whole sentence.
+/// A value that an argument cannot have; the text is the whole sentence. It is shown in one line, whatever it quotes.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", without_controls(.0))]
 pub struct BadValue(pub String);
+
+/// A text with its control characters written out.
+fn without_controls(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
 
 /// Whether this is a page of help that was asked for, and not an error.
 pub fn is_help(error: &Error) -> bool {

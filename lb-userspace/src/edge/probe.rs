@@ -5,7 +5,7 @@
 //! - here: which tasks run, when they check, what they report
 //! - [`check`]: one check
 
-mod check;
+pub mod check;
 mod random;
 
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! Captures: pcap and pcapng in, pcap out.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +13,7 @@ use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock
 use pcap_file::{DataLink, TsResolution};
 
 /// A packet of a capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Since the Unix epoch.
     pub at: Duration,
@@ -20,22 +21,24 @@ pub struct Packet {
     pub bytes: Vec<u8>,
 }
 
-/// All packets of a capture, told by its first bytes, not by its name.
+/// All packets of a capture in a file.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Packet>> {
     let name = path.display();
+    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+    packets(BufReader::new(file)).with_context(|| format!("{name}: not a capture that can be read"))
+}
+
+/// All packets of a capture, whose kind is told by its first bytes.
+pub fn packets(mut capture: impl Read) -> anyhow::Result<Vec<Packet>> {
     let mut magic = [0u8; 4];
-    let open = || File::open(path).with_context(|| format!("cannot read {name}"));
-    open()?
-        .read_exact(&mut magic)
-        .with_context(|| format!("{name}: too short for a capture"))?;
-    let file = BufReader::new(open()?);
+    capture.read_exact(&mut magic).context("too short for a capture")?;
+    let whole = (&magic[..]).chain(capture);
     // Section header block: the same in both byte orders.
-    let packets = if magic == [0x0a, 0x0d, 0x0d, 0x0a] {
-        read_pcapng(file)
+    if magic == [0x0a, 0x0d, 0x0d, 0x0a] {
+        read_pcapng(whole)
     } else {
-        read_pcap(file)
-    };
-    packets.with_context(|| format!("{name}: not a capture that can be read"))
+        read_pcap(whole)
+    }
 }
 
 fn ethernet(link: DataLink) -> anyhow::Result<()> {
@@ -117,41 +120,44 @@ fn since_epoch(units: u128, resolution: u8) -> Duration {
 }
 
 /// A capture that is written, with timestamps in nanoseconds.
-pub struct Writer {
-    writer: PcapWriter<BufWriter<File>>,
-    path: PathBuf,
+pub struct Writer<W: Write> {
+    writer: PcapWriter<W>,
+    /// What it is called in errors.
+    name: String,
 }
 
-impl Writer {
+impl Writer<BufWriter<File>> {
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let name = path.display().to_string();
+        let file = File::create(path).with_context(|| format!("cannot write {name}"))?;
+        Self::new(BufWriter::new(file), name)
+    }
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a capture.
+    pub fn new(out: W, name: String) -> anyhow::Result<Self> {
         let header = PcapHeader {
             datalink: DataLink::ETHERNET,
             ts_resolution: TsResolution::NanoSecond,
             ..PcapHeader::default()
         };
-        let writer = PcapWriter::with_header(BufWriter::new(file), header)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self {
-            writer,
-            path: path.into(),
-        })
+        let writer = PcapWriter::with_header(out, header).with_context(|| format!("cannot write {name}"))?;
+        Ok(Self { writer, name })
     }
 
     pub fn write(&mut self, at: Duration, bytes: &[u8]) -> anyhow::Result<()> {
         self.writer
             .write_packet(&PcapPacket::new(at, bytes.len() as u32, bytes))
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
+            .with_context(|| format!("cannot write {}", self.name))?;
         Ok(())
     }
 
     /// Writes what is still in memory.
-    pub fn finish(self) -> anyhow::Result<()> {
-        use std::io::Write;
-        self.writer
-            .into_writer()
-            .flush()
-            .with_context(|| format!("cannot write {}", self.path.display()))
+    pub fn finish(self) -> anyhow::Result<W> {
+        let mut out = self.writer.into_writer();
+        out.flush().with_context(|| format!("cannot write {}", self.name))?;
+        Ok(out)
     }
 }
 

@@ -6,10 +6,10 @@
 //! # Layout
 //!
 //! - `world`: the configuration, in the maps
-//! - `capture`: reading and writing captures
+//! - [`capture`]: reading and writing captures
 //! - `line`: what is said of a packet
 
-mod capture;
+pub mod capture;
 mod line;
 mod world;
 
@@ -61,7 +61,7 @@ fn packets(
     file: &Path,
     json: bool,
     out: &mut impl Write,
-    mut writer: Option<&mut capture::Writer>,
+    mut writer: Option<&mut capture::Writer<impl Write>>,
 ) -> anyhow::Result<()> {
     let name = file.to_string_lossy().into_owned();
     for (index, packet) in capture::read(file)?.into_iter().enumerate() {

@@ -7,13 +7,14 @@
 //! - [`conversation`]: connections that exchange data until told to stop
 //! - [`digest`]: of downloads, by other programs than ours
 //! - [`download`]: one that goes as far as it is let; [`traffic`]: all that must not break, at once
-//! - [`echo`], [`ping`], [`bare`]: small services and clients beside HTTP
+//! - [`echo`], [`ping`], [`bare`]: small services and clients beside HTTP; [`dns`]: name servers
 //! - [`kernel`]: what the kernel holds of a data plane, as another program sees it
 
 pub mod ask;
 pub mod bare;
 pub mod conversation;
 pub mod digest;
+pub mod dns;
 pub mod download;
 pub mod echo;
 pub mod fields;

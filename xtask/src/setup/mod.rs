@@ -14,8 +14,8 @@ mod toolchain;
 
 pub use bpffs::mount_bpffs;
 pub use programs::{
-    for_bench as bench_programs, for_guests as guest_programs, for_guests_that_measure as measuring_guest_programs,
-    for_net_tests as net_test_programs,
+    for_bench as bench_programs, for_fuzz as fuzz_programs, for_guests as guest_programs,
+    for_guests_that_measure as measuring_guest_programs, for_net_tests as net_test_programs,
 };
 pub use rust_src::library_outside_sysroot;
 pub use toolchain::Toolchain;

@@ -1,5 +1,5 @@
 //! Debian's packages of the programs that the net tests and the benchmark use: servers, clients, what `lb` is compared with,
-//! tools that look from outside, and what virtual machines need.
+//! tools that look from outside, and what virtual machines and the fuzz targets need.
 //!
 //! They are wanted, not needed: what misses its program says so and is skipped.
 
@@ -22,6 +22,8 @@ const NET_TESTS: &[Wanted] = &[
     ("tcpdump", "tcpdump"),
     ("tshark", "tshark"),
     ("bpftool", "bpftool"),
+    ("unbound", "unbound"),
+    ("dig", "bind9-dnsutils"),
 ];
 
 const BENCH: &[Wanted] = &[
@@ -48,6 +50,9 @@ const GUESTS: &[Wanted] = &[
 /// By what IPVS is told what to do, which virtual machines compare lb with.
 const GUESTS_THAT_MEASURE: &[Wanted] = &[("ipvsadm", "ipvsadm")];
 
+/// What compiles libFuzzer.
+const FUZZ: &[Wanted] = &[("c++", "g++")];
+
 /// While this file stands, a package that is installed does not start its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -59,6 +64,11 @@ pub fn for_net_tests() -> Result<()> {
 /// The same for the benchmark.
 pub fn for_bench() -> Result<()> {
     ensure("programs of the benchmark", BENCH)
+}
+
+/// The same for the fuzz targets.
+pub fn for_fuzz() -> Result<()> {
+    ensure("programs of the fuzz targets", FUZZ)
 }
 
 /// The same for virtual machines; the packages that are not here after that.

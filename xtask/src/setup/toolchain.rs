@@ -13,6 +13,8 @@ pub struct Toolchain {
     pub sysroot: PathBuf,
     /// The whole of `rustc -vV`, to be compared with.
     pub verbose_version: String,
+    /// `x86_64-unknown-linux-gnu`
+    pub host: String,
     /// `1.95.0`
     pub release: String,
     /// `22`, the major version of rustc's LLVM.
@@ -28,6 +30,8 @@ impl Toolchain {
         let release = field(&verbose_version, "release")
             .context("`rustc -vV` names no release")?
             .to_owned();
+        let host = field(&verbose_version, "host").context("`rustc -vV` names no host")?;
+        let host = host.to_owned();
         let llvm = field(&verbose_version, "LLVM version")
             .and_then(|version| version.split('.').next())
             .context("`rustc -vV` names no LLVM version; a rustc with the LLVM backend is needed")?
@@ -35,6 +39,7 @@ impl Toolchain {
         Ok(Self {
             sysroot: PathBuf::from(sysroot.trim()),
             verbose_version,
+            host,
             release,
             llvm,
         })

@@ -36,11 +36,14 @@ const OF_TESTS: &str = "about a tool of the tests, which is the same on every ke
 const BOOKKEEPING: &str =
     "about what the daemon makes of the maps, which is the same on every kernel; another test here does the same calls";
 const OF_TRACE: &str = "seconds for every kernel; the same program runs packets in packet::replay, which runs here";
+const NO_SUCH_PROGRAMS: &str =
+    "its servers and clients are programs that no guest has, and what packets of this kind become is in packet::modes";
 const OF_FILES: &str = "about files and arguments; the same program runs packets in other tests here";
 
 const LEFT_OUT: &[LeftOut] = &[
     left_out("net_cli", "", SLOW),
     left_out("net_crash", "", SLOW),
+    left_out("net_dns", "", NO_SUCH_PROGRAMS),
     left_out("net_failover", "", SLOW),
     left_out("net_fragments", "", OF_FRAGMENTS),
     left_out("net_icmp", "", OF_ICMP),

@@ -9,6 +9,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
@@ -22,7 +23,7 @@ const BODY_MAX: usize = 64 * 1024;
 const HEAD_MAX: usize = 64 * 1024;
 
 /// What came of it.
-type Outcome = (CheckCode, String);
+pub type Outcome = (CheckCode, String);
 
 /// Runs a check. Its timeout counts from here to the end, the connection included.
 pub async fn run(address: IpAddr, port: u16, check: &Check) -> CheckResult {
@@ -96,8 +97,14 @@ fn connect_failed(error: &io::Error) -> Outcome {
     (code, detail)
 }
 
-/// Sends a request and judges the answer.
-async fn ask(stream: TcpStream, path: &str, host: &str, status: &[(u16, u16)], body: Option<&str>) -> Outcome {
+/// Sends a request over a connection and judges the answer: by its status, and by whether `body` is in its body.
+pub async fn ask(
+    connection: impl AsyncRead + AsyncWrite + Unpin,
+    path: &str,
+    host: &str,
+    status: &[(u16, u16)],
+    body: Option<&str>,
+) -> Outcome {
     let request = Request::get(path)
         .header(HOST, host)
         .header(USER_AGENT, concat!("lb/", env!("CARGO_PKG_VERSION")))
@@ -114,7 +121,7 @@ async fn ask(stream: TcpStream, path: &str, host: &str, status: &[(u16, u16)], b
     };
     let handshake = http1::Builder::new()
         .max_buf_size(HEAD_MAX)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(connection))
         .await;
     let (mut sender, connection) = match handshake {
         Ok(parts) => parts,
