@@ -17,7 +17,7 @@ use crate::program;
 use crate::wait::wait_until;
 
 /// How long the daemon may take until its socket answers, and to end.
-const DAEMON_LIMIT: Duration = Duration::from_secs(20);
+const DAEMON_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the daemon starts with, if the caller has no configuration of its own.
 const CONFIG: &str = "version = 1\n\n[node]\nname = \"balancer\"\n";

@@ -61,6 +61,8 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_modes", "vlans_nat", SAME_PATH),
     left_out("net_modes", "what_is_for_the_balancer_itself", OF_PACKETS),
     left_out("net_protocols", "every_protocol", OF_PACKETS),
+    left_out("net_protocols", "sctp_gue", SAME_PATH),
+    left_out("net_protocols", "sctp_l2", SAME_PATH),
     left_out("net_refused", "", SLOW),
     left_out("net_routes", "", SLOW),
     left_out("net_trace", "", OF_TRACE),
