@@ -89,22 +89,25 @@ pub fn role<F: Family>(address: F::Address) -> u8 {
 pub fn find<F: Balanced>(addresses: &Addresses<F>) -> Step<Option<Found>> {
     let key = F::vip_key(addresses.destination, addresses.destination_port, addresses.protocol);
     // One way on from here, whatever it was found by: the verifier would look at all of it for each.
-    let (id, by_key) = match look_up(key) {
-        Some(id) => (id, true),
-        None => match by_range(addresses) {
-            Some(id) => (id, false),
-            None => return Ok(None),
-        },
+    let Some(id) = look_up(key).or_else(|| by_range(addresses)) else {
+        return Ok(None);
     };
     let Some(service) = SERVICES.get(id) else {
         return exit(Reason::Internal);
     };
     let is_it = F::KEYS_ARE_EXACT
-        || !by_key
         || F::of(&service.address) == addresses.destination
             && service.port == addresses.destination_port
-            && service.protocol == addresses.protocol;
+            && service.protocol == addresses.protocol
+        || is_of_several(service);
     Ok(is_it.then_some(Found { id, service }))
+}
+
+/// Whether a service is not found by one key alone, and so has all of the packet's in common with it that it has to.
+#[inline(always)]
+fn is_of_several(service: &Service) -> bool {
+    cold_path();
+    service.port != service.last_port || service.prefix_length < 128 || service.protocol == protocol::ANY
 }
 
 /// The number of the service with the smallest range of ports that a packet's is in: of those of its address, then of the longest prefix

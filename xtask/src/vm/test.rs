@@ -91,8 +91,10 @@ fn root_of(lb: &Path, binaries: &[Binary]) -> Result<Root> {
 }
 
 impl Run {
-    /// Each kernel, a machine for each core. The short ones last, so that no core is without work for long.
+    /// Each kernel, a machine for each core. The newest first, which takes longest, and the short one last, so that no core is without work for
+    /// long.
     fn all(&self, mut kernels: Vec<Found>) -> Result<Vec<Outcome>> {
+        kernels.reverse();
         kernels.sort_by_key(|(series, _)| !series.has_compare_exchange);
         let machines = std::thread::available_parallelism().map_or(1, usize::from);
         let left = Mutex::new(VecDeque::from(kernels));
