@@ -23,8 +23,12 @@ pub fn address_at(bytes: &[u8], at: usize, is_ipv6: bool) -> Option<IpAddr> {
 
 /// Whether so many of the first bits of two addresses are the same.
 pub fn begin_alike(one: IpAddr, other: IpAddr, bits: u8) -> bool {
-    let bit = |address: IpAddr, at: u8| octets(address)[usize::from(at / 8)] >> (7 - at % 8) & 1;
-    one.is_ipv4() == other.is_ipv4() && (0..bits).all(|at| bit(one, at) == bit(other, at))
+    let alike = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
+        _ => return false,
+    };
+    alike >= u32::from(bits)
 }
 
 pub fn octets(address: IpAddr) -> Vec<u8> {
