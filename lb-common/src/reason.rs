@@ -51,7 +51,7 @@ pub enum Verdict {
 reasons! {
     /// Neither an IPv4 nor an IPv6 packet.
     NotIp = 0, Pass, "not_ip";
-    /// Neither TCP nor UDP, nor an ICMP packet that is about a service.
+    /// Neither TCP nor UDP, nor an ICMP packet that is about a service, nor of a protocol that a service takes.
     NotTcpUdp = 1, Pass, "not_tcp_udp";
     /// No service has this address, port and protocol, and it is nobody's way back.
     NoService = 2, Pass, "no_service";

@@ -108,7 +108,7 @@ fn follow<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
     reason: u32,
 ) -> Step<Send> {
     let window = &frame.window;
-    let addresses = F::later(window)?;
+    let addresses = F::without_ports(window)?;
     let Some(way) = noted(&F::fragment_key(window, &addresses)?) else {
         return exit(if reason == Reason::Fragment as u32 {
             Reason::Fragment

@@ -13,7 +13,7 @@ use crate::{
     exit::{Send, Step, exit},
     fragments,
     packet::Window,
-    parse::{self, Addresses, L3, Other},
+    parse::{self, Addresses},
     rewrite,
     select::{self, Source, Target},
     send,
@@ -26,27 +26,19 @@ use crate::{
 #[inline(always)]
 pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, frame: &Untagged) -> Step<Send> {
     let window = &frame.window;
-    let Some(other) = F::other(window).filter(|other| other.protocol != F::ICMP) else {
-        return exit(Reason::NotTcpUdp);
-    };
-    if service::role::<F>(other.destination) & role::VIP == 0 {
+    let mut addresses = F::without_ports(window)?;
+    if addresses.protocol == F::ICMP || service::role::<F>(addresses.destination) & role::VIP == 0 {
         return exit(Reason::NotTcpUdp);
     }
-    let (source_port, destination_port) = ports(window, &other)?;
-    let addresses = Addresses {
-        source: other.source,
-        destination: other.destination,
-        source_port,
-        destination_port,
-        protocol: other.protocol,
-        header_length: other.header_length,
-    };
+    if addresses.protocol == protocol::SCTP {
+        (addresses.source_port, addresses.destination_port) = ports(window, &addresses)?;
+    }
     let Some(found) = service::find(&addresses)? else {
         return exit(Reason::NotTcpUdp);
     };
     trace::service::<TRACED>(found.id);
     let packet = parse::bare(ctx, window, addresses)?;
-    let begins = other.protocol == protocol::SCTP && begins(window, &addresses, packet.total_length)?;
+    let begins = addresses.protocol == protocol::SCTP && begins(window, &addresses, packet.total_length)?;
     let owner = select::owner::<F, TRACED>(&packet, found.service)?;
     let target = Target {
         id: owner.id,
@@ -72,14 +64,11 @@ pub fn deliver<F: Balanced + Control, const TRACED: bool>(ctx: &XdpContext, fram
     Ok(way)
 }
 
-/// The ports, which are where those of TCP and UDP are; 0 where there are none.
+/// The ports, which are where those of TCP and UDP are.
 #[inline(always)]
-fn ports<F: Balanced>(window: &Window, other: &Other<F>) -> Step<(u16, u16)> {
-    if other.protocol != protocol::SCTP {
-        return Ok((0, 0));
-    }
-    let Some(ports) = window.at::<Ports>(L3 + other.header_length as usize) else {
-        return parse::unreadable::<F, _>(other.destination, Reason::ShortHeader, Reason::NotTcpUdp);
+fn ports<F: Balanced>(window: &Window, addresses: &Addresses<F>) -> Step<(u16, u16)> {
+    let Some(ports) = window.at::<Ports>(addresses.l4()) else {
+        return parse::unreadable::<F, _>(addresses.destination, Reason::ShortHeader, Reason::NotTcpUdp);
     };
     // SAFETY: checked to lie in the frame.
     let ports = unsafe { &*ports };

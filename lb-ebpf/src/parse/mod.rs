@@ -54,15 +54,6 @@ pub struct Packet<F: Header> {
     pub ingress: u32,
 }
 
-/// A packet whose protocol is neither TCP nor UDP.
-pub struct Other<F: Family> {
-    pub source: F::Address,
-    pub destination: F::Address,
-    pub protocol: u8,
-    /// As [`Addresses::header_length`].
-    pub header_length: u8,
-}
-
 /// What the IP header says of a packet that is ours.
 pub struct Length {
     pub total: u32,
@@ -76,17 +67,15 @@ pub trait Header: Family {
     /// Reads addresses and ports. What has none to read is somebody else's, unless it goes to an address that a service has.
     fn addresses(window: &Window) -> Step<Addresses<Self>>;
 
-    /// Reads a packet for which [`Header::addresses`] gives [`Reason::NotTcpUdp`].
-    fn other(window: &Window) -> Option<Other<Self>>;
-
     /// Reads what [`Header::addresses`] has left.
     fn length(window: &Window) -> Step<Length>;
 
     /// Whether it is the first of several fragments. Good until the packet is changed.
     fn is_first_fragment(window: &Window, addresses: &Addresses<Self>) -> bool;
 
-    /// Reads the addresses of a later fragment, which has no ports; its IP header includes all up to its part of the datagram.
-    fn later(window: &Window) -> Step<Addresses<Self>>;
+    /// Reads the addresses of a packet whose ports [`Header::addresses`] has not read, for it is a later fragment or has neither TCP nor UDP: the ports
+    /// are 0, and the header goes as far as it could be followed.
+    fn without_ports(window: &Window) -> Step<Addresses<Self>>;
 
     /// Which datagram a fragment is of. Good as long as [`Header::is_first_fragment`].
     fn fragment_key(window: &Window, addresses: &Addresses<Self>) -> Step<FragmentKey>;

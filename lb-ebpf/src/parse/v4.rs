@@ -5,7 +5,7 @@ use lb_common::{
     reason::Reason,
 };
 
-use super::{Addresses, Header, L3, Length, Other, ports, unreadable};
+use super::{Addresses, Header, L3, Length, ports, unreadable};
 use crate::{
     exit::{Step, exit},
     family::V4,
@@ -47,19 +47,6 @@ impl Header for V4 {
     }
 
     #[inline(always)]
-    fn other(window: &Window) -> Option<Other<V4>> {
-        let ip = window.at::<Ipv4>(L3)?;
-        // SAFETY: checked to lie in the frame.
-        let ip = unsafe { &*ip };
-        Some(Other {
-            source: ip.source,
-            destination: ip.destination,
-            protocol: ip.protocol,
-            header_length: (ip.version_ihl() & 0xf) * 4,
-        })
-    }
-
-    #[inline(always)]
     fn length(window: &Window) -> Step<Length> {
         let Some(ip) = window.at::<Ipv4>(L3) else {
             return exit(Reason::Internal);
@@ -84,7 +71,7 @@ impl Header for V4 {
     }
 
     #[inline(always)]
-    fn later(window: &Window) -> Step<Addresses<V4>> {
+    fn without_ports(window: &Window) -> Step<Addresses<V4>> {
         let Some(ip) = window.at::<Ipv4>(L3) else {
             return exit(Reason::Internal);
         };

@@ -7,7 +7,7 @@ use lb_common::{
     reason::Reason,
 };
 
-use super::{Addresses, Header, L3, Length, Other, ports, unreadable};
+use super::{Addresses, Header, L3, Length, ports, unreadable};
 use crate::{
     exit::{Step, exit},
     family::V6,
@@ -58,21 +58,6 @@ impl Header for V6 {
     }
 
     #[inline(always)]
-    fn other(window: &Window) -> Option<Other<V6>> {
-        let ip = window.at::<Ipv6>(L3)?;
-        // SAFETY: checked to lie in the frame.
-        let ip = unsafe { &*ip };
-        let (source, destination) = (ip.source, ip.destination);
-        let chain = chain(window, ip.next_header).ok()?;
-        Some(Other {
-            source,
-            destination,
-            protocol: chain.next,
-            header_length: chain.length,
-        })
-    }
-
-    #[inline(always)]
     fn length(window: &Window) -> Step<Length> {
         let Some(ip) = window.at::<Ipv6>(L3) else {
             return exit(Reason::Internal);
@@ -97,16 +82,13 @@ impl Header for V6 {
     }
 
     #[inline(always)]
-    fn later(window: &Window) -> Step<Addresses<V6>> {
+    fn without_ports(window: &Window) -> Step<Addresses<V6>> {
         let Some(ip) = window.at::<Ipv6>(L3) else {
             return exit(Reason::Internal);
         };
         // SAFETY: checked to lie in the frame.
         let ip = unsafe { &*ip };
         let chain = chain(window, ip.next_header)?;
-        if chain.end != end::FRAGMENT {
-            return exit(Reason::Internal);
-        }
         Ok(Addresses {
             source: ip.source,
             destination: ip.destination,

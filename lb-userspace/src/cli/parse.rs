@@ -1,6 +1,5 @@
 //! Arguments from text. An error is the whole sentence that is shown: what was given, what is wrong with it, what to give.
 
-use crate::core::prefix::Prefix;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use super::usage::BadValue;
 use crate::core::duration;
 use crate::core::edit::split_reference;
 use crate::core::model::XdpMode;
+use crate::core::prefix::Prefix;
 
 pub(super) type Parsed<T> = Result<T, BadValue>;
 

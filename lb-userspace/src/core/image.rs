@@ -4,7 +4,6 @@
 //! may still name them: what is taken out is *retired* first, and freed by [`Image::collect`] when the janitor has seen a grace
 //! period pass and no flow that names it.
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
@@ -12,6 +11,7 @@ use lb_common::abi;
 
 use super::model::{Limits, Mode, Protocol, Vip};
 use super::observed::ResolvedHop;
+use crate::core::prefix::Prefix;
 
 /// A backend within its service, as the maps know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -40,6 +40,11 @@ impl Ending {
 impl Roles {
     /// A service has these addresses, or no service has them any more. Gives what to write.
     pub fn vip(&mut self, prefix: Prefix, there: bool) -> Vec<(usize, RoleLine)> {
+        // All its endings have it, or none.
+        let is_there = endings(prefix).next().is_some_and(|place| self.has_vip(place, prefix));
+        if is_there == there {
+            return Vec::new();
+        }
         let lines: BTreeSet<u32> = endings(prefix)
             .map(|(line, byte)| {
                 self.change_ending(line, byte, |ending| match there {
@@ -50,6 +55,11 @@ impl Roles {
             })
             .collect();
         lines.into_iter().map(|line| (line as usize, self.line(line))).collect()
+    }
+
+    fn has_vip(&self, (line, byte): (u32, usize), prefix: Prefix) -> bool {
+        let ending = self.endings.get(&number(line, byte));
+        ending.is_some_and(|ending| ending.vips.contains(&prefix))
     }
 
     /// A way back of `nat`, there or not any more.
@@ -77,7 +87,7 @@ impl Roles {
     }
 
     fn change_ending(&mut self, line: u32, byte: usize, change: impl FnOnce(&mut Ending) -> bool) {
-        let place = line * LINE_BYTES as u32 + byte as u32;
+        let place = number(line, byte);
         let ending = self.endings.entry(place).or_default();
         change(ending);
         if ending.byte() == 0 {
@@ -93,6 +103,11 @@ impl Roles {
         }
         RoleLine(bytes)
     }
+}
+
+/// The number of an ending, by where its byte is.
+fn number(line: u32, byte: usize) -> u32 {
+    line * LINE_BYTES as u32 + byte as u32
 }
 
 /// The bytes of all addresses of a prefix. In the last two of an address lies every ending, whatever stands before them.

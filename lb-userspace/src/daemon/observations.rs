@@ -1,6 +1,5 @@
 //! What is known of each backend and of the network, as it was last said.
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,6 +8,7 @@ use crate::core::image::{BackendKey, Image};
 use crate::core::model::{AdminState, Backend, Check, Model};
 use crate::core::observed::{CheckReport, Health, HopState, HopTarget, ResolvedHop, RouteHop};
 use crate::core::pool::Observation;
+use crate::core::prefix::Prefix;
 use crate::core::view::{CHECK_BUCKETS, LastCheck};
 use crate::edge::net::Link;
 use crate::edge::probe::ProbeTarget;

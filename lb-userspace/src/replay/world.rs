@@ -1,6 +1,5 @@
 //! The configuration, in the maps: what the daemon would have written in a network where everything is known.
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::net::IpAddr;
@@ -18,6 +17,7 @@ use crate::core::model::{Mode, Model, SetBy, Vip, mode_name};
 use crate::core::observed::{Health, HopState, ResolvedHop, RouteHop, unspecified};
 use crate::core::plan::{self, Wanted, WantedBackend};
 use crate::core::pool::{self, Observation};
+use crate::core::prefix::Prefix;
 use crate::edge::dataplane::run::{INGRESS, Outcome, Runner};
 use crate::edge::dataplane::{self, Dataplane, free_ports};
 use crate::fate::Fate;

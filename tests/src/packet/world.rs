@@ -1,6 +1,5 @@
 //! The program with its maps, filled by the daemon's own plan. Nothing is attached, nothing is pinned.
 
-use lb_userspace::core::prefix::Prefix;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,6 +9,7 @@ use lb_userspace::core::image::{BackendKey, Image, Placed};
 use lb_userspace::core::model::{Limits, Mode, Vip};
 use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan::{self, Op, Wanted, WantedBackend};
+use lb_userspace::core::prefix::Prefix;
 use lb_userspace::edge::dataplane::Traffic;
 use lb_userspace::edge::dataplane::run::{Outcome, Runner, Verdict};
 

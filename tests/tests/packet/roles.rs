@@ -1,6 +1,5 @@
 //! What addresses can be, by their last two octets: right where addresses end alike, and after a daemon was killed.
 
-use lb_userspace::core::prefix::Prefix;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
@@ -12,6 +11,7 @@ use lb_tests::{needs_bpf, needs_flow_table};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan;
+use lb_userspace::core::prefix::Prefix;
 use lb_userspace::edge::dataplane::run::Runner;
 use lb_userspace::edge::dataplane::testing::forget_roles;
 use lb_userspace::edge::dataplane::{Dataplane, Options};

@@ -1,7 +1,6 @@
 //! VLAN tags: of packets as they come in, and of their next hops. A packet becomes what it becomes without tags, which other tests look
 //! at byte by byte, with the tags of its next hop; whatever is not sent on keeps those that it has.
 
-use lb_userspace::core::prefix::Prefix;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -16,6 +15,7 @@ use lb_tests::packet::{Frame, Icmp, Setup, World, assert_same, bad_checksum, ser
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::observed::{ResolvedHop, RouteHop};
 use lb_userspace::core::plan::{self, Wanted, WantedBackend};
+use lb_userspace::core::prefix::Prefix;
 use lb_userspace::edge::dataplane::run::Verdict;
 
 const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];

@@ -1,11 +1,11 @@
 //! The single values of a document: what they mean, and what to say when they mean nothing.
 
-use crate::core::prefix::Prefix;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::core::model::{Interface, NextHop, XdpMode};
+use crate::core::prefix::Prefix;
 
 /// What is wrong with a value, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! What is wanted, as the structs that lie in the maps.
 
-use crate::core::prefix::Prefix;
 use std::net::IpAddr;
 
 use lb_common::abi::{self, Address, Tags, backend_flags, service_flags};
@@ -10,6 +9,7 @@ use super::{Wanted, WantedBackend};
 use crate::core::image::Placed;
 use crate::core::model::{Mode, Vip};
 use crate::core::observed::unspecified;
+use crate::core::prefix::Prefix;
 
 /// Both MACs as in [`abi::Backend::ethernet`].
 pub fn ethernet(destination: [u8; 6], source: [u8; 6]) -> [u32; 3] {

@@ -17,7 +17,6 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -30,6 +29,7 @@ use super::image::{BackOf, BackendKey, Image, Named, Placed, PlacedBackend, Rest
 use super::maglev;
 use super::model::{Mode, Vip};
 use super::observed::ResolvedHop;
+use crate::core::prefix::Prefix;
 
 /// One write to the maps.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,5 @@
 //! Where packets to clients go.
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi::{self, Tags, hop_egress};
@@ -8,6 +7,7 @@ use lb_common::abi::{self, Tags, hop_egress};
 use super::{Op, ethernet};
 use crate::core::image::Image;
 use crate::core::observed::RouteHop;
+use crate::core::prefix::Prefix;
 
 /// The mirror of the routes to clients.
 pub fn routes(image: &mut Image, wanted: &BTreeMap<Prefix, RouteHop>) -> Vec<Op> {

@@ -1,6 +1,5 @@
 //! The account of maps that are there already: read once, when a daemon starts.
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,6 +14,7 @@ use super::tables::Tables;
 use super::{DataplaneError, bpffs, object};
 use crate::core::image::{BackOf, BackendKey, Image, Placed, PlacedBackend, Rested};
 use crate::core::model::{Limits, Mode, Protocol, Vip};
+use crate::core::prefix::Prefix;
 use crate::core::roles::Roles;
 
 /// What the pinned maps were made with.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use aya::maps::LpmTrie;
 use aya::maps::{MapData, lpm_trie::Key};
-use lb_common::abi::{Address, PrefixKey, RangeKey, protocol};
+use lb_common::abi::{Address, PrefixKey, RangeKey};
 use lb_common::maps;
 
 use super::DataplaneError;
@@ -143,7 +143,7 @@ fn prefix_of(key: &Key<PrefixKey>) -> Prefix {
     }
 }
 
-/// Whether what clients connect to is found here: more than one port, address or protocol.
+/// Whether what clients connect to is found here: more than one port, which a service for every protocol has, too, or address.
 pub fn is_here(vip: Vip) -> bool {
-    vip.is_range() || vip.is_prefix() || vip.protocol.number() == protocol::ANY
+    vip.is_range() || vip.is_prefix()
 }

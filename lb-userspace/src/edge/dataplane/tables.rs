@@ -1,6 +1,5 @@
 //! The maps, typed, and the writing of a plan into them.
 
-use crate::core::prefix::Prefix;
 use std::collections::HashMap as Map;
 use std::net::IpAddr;
 
@@ -24,6 +23,7 @@ use super::vips::VipTable;
 use crate::core::image::BackOf;
 use crate::core::model::Limits;
 use crate::core::plan::Op;
+use crate::core::prefix::Prefix;
 use crate::core::roles::Roles;
 
 /// Every map that the daemon writes.

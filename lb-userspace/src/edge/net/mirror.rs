@@ -6,7 +6,6 @@
 //!
 //! What is for one link or for this host alone is left out: no router hands on a packet from there.
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
@@ -19,6 +18,7 @@ use super::neighbours::{NeighbourKey, Neighbours};
 use super::resolve::{self, Gateway, mtu, mtu_of};
 use super::vlan;
 use crate::core::observed::{ResolvedHop, RouteHop};
+use crate::core::prefix::Prefix;
 
 /// As many entries of a family at most: what a balancer's map of client routes is made for.
 pub const ENTRIES_MAX: usize = 60_000;

@@ -23,13 +23,13 @@ pub(in crate::edge) mod tests;
 mod vlan;
 mod watch;
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::core::observed::{HopState, HopTarget, RouteHop};
+use crate::core::prefix::Prefix;
 
 pub use links::Link;
 

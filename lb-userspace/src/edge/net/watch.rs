@@ -3,7 +3,6 @@
 //! Links, addresses, routes and rules are read anew whenever one of them changed, rather than kept up to date by the news:
 //! the kernel does not announce every route that it drops with a link. A change of neighbours is taken from the news.
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use super::neighbours::{Effect, NeighbourKey, Neighbours, sighting};
 use super::resolve::{self, Answer};
 use super::{NetError, NetEvent};
 use crate::core::observed::{HopState, HopTarget, RouteHop};
+use crate::core::prefix::Prefix;
 
 /// A neighbour that is not known is asked for this often, and a socket that was lost is opened anew.
 const RETRY: Duration = Duration::from_secs(1);

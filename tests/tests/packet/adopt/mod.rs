@@ -1,6 +1,5 @@
 //! What a daemon finds pinned when it starts.
 
-use lb_userspace::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use lb_userspace::core::image::Image;
 use lb_userspace::core::model::{Mode, Protocol, Vip};
 use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan::{self, Wanted};
+use lb_userspace::core::prefix::Prefix;
 use lb_userspace::edge::dataplane::run::{INGRESS, Runner};
 use lb_userspace::edge::dataplane::{Dataplane, DataplaneError, Options};
 

@@ -1,6 +1,5 @@
 //! From backends to clients, in the modes whose way back leads through the balancer.
 
-use lb_userspace::core::prefix::Prefix;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use lb_common::abi::trace_flags;
@@ -14,6 +13,7 @@ use lb_tests::packet::{Frame, Setup, World, assert_same, bad_checksum, pool, ser
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::observed::RouteHop;
 use lb_userspace::core::plan;
+use lb_userspace::core::prefix::Prefix;
 use lb_userspace::edge::dataplane::run::Verdict;
 
 const MODES: [Mode; 2] = [Mode::Fullnat, Mode::Nat];

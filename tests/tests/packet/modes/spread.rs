@@ -1,6 +1,5 @@
 //! What outer headers have for network cards and routers to spread flows by: the source port of `gue`, IPv6's flow label.
 
-use lb_userspace::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -10,6 +9,7 @@ use lb_tests::packet::{Frame, World, bad_checksum, pool, service};
 use lb_userspace::core::model::{Mode, Protocol};
 use lb_userspace::core::observed::ResolvedHop;
 use lb_userspace::core::plan::{Wanted, WantedBackend};
+use lb_userspace::core::prefix::Prefix;
 
 const FLOWS: u16 = 2000;
 /// Receive queues of a backend's network card.

@@ -1,6 +1,5 @@
 //! `[node]`
 
-use crate::core::prefix::Prefix;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use super::{Findings, Table};
 use crate::core::config::file::{self, DurationText};
 use crate::core::config::words::{self, wrong};
 use crate::core::model::{FlowTimeouts, Interface, Limits, Node};
+use crate::core::prefix::Prefix;
 
 /// Bounds of the flow timeouts.
 const FLOW_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(12 * 3600);

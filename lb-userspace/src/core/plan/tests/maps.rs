@@ -1,6 +1,5 @@
 //! The maps as a packet finds them: after each single store everything that it can reach must be right.
 
-use crate::core::prefix::Prefix;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
@@ -9,6 +8,7 @@ use lb_common::abi::{self, NO_BACKEND, Tags, backend_flags, service_flags};
 use super::super::{Op, Wanted, entry};
 use crate::core::image::{BackOf, BackendKey, Image, Named};
 use crate::core::model::{Mode, Protocol, Vip};
+use crate::core::prefix::Prefix;
 
 /// Sweeps that lie between a number's last use and its next: a grace period is over by then.
 const REST: u64 = 2;
