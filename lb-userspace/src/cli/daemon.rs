@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Context;
 use super::parse::AttachArgument;
+use super::pins::Pins;
 
 /// What the daemon is started with.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,15 +24,8 @@ pub struct Options {
         value_name = "DIR"
     )]
     pub state_dir: PathBuf,
-    /// Where programs, links and maps are pinned
-    #[arg(
-        long,
-        env = "LB_PIN_DIR",
-        hide_env_values = true,
-        default_value = "/sys/fs/bpf/lb",
-        value_name = "DIR"
-    )]
-    pub pin_dir: PathBuf,
+    #[command(flatten)]
+    pub pins: Pins,
     /// From `--socket` or `LB_SOCKET`; goes before the configuration's.
     #[arg(skip)]
     pub socket: Option<PathBuf>,

@@ -1,7 +1,6 @@
 //! `lb decap attach|detach|show`: on a backend, without a daemon.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use lb_common::{encap, maps::decap as outcome};
 use serde_json::{Map, Value};
@@ -9,6 +8,7 @@ use serde_json::{Map, Value};
 use super::Context;
 use super::attach::XdpArgument;
 use super::output::{Format, Screen};
+use super::pins::Pins;
 use super::table::Table;
 use crate::core::prefix::Prefix;
 use crate::edge::dataplane::single::{self, Single};
@@ -46,21 +46,17 @@ pub struct DecapAttachArgs {
 pub struct DecapPlaceArgs {
     #[arg(value_name = "IFACE", value_parser = super::parse::interface)]
     pub interface: String,
-    /// Where programs, links and maps are pinned
-    #[arg(
-        long,
-        env = "LB_PIN_DIR",
-        hide_env_values = true,
-        default_value = "/sys/fs/bpf/lb",
-        value_name = "DIR"
-    )]
-    pub pin_dir: PathBuf,
+    #[command(flatten)]
+    pub pins: Pins,
 }
 
 pub(super) async fn run(context: Context<'_, '_>, verb: DecapVerb) -> anyhow::Result<()> {
     match verb {
         DecapVerb::Attach(args) => attach(context.screen, args).await,
-        DecapVerb::Detach(DecapPlaceArgs { interface, pin_dir }) => {
+        DecapVerb::Detach(DecapPlaceArgs {
+            interface,
+            pins: Pins { pin_dir },
+        }) => {
             single::detach(&pin_dir, &interface, Single::Decap)?;
             Ok(context.screen.print(&format!("decap detached from {interface}\n"))?)
         }
@@ -70,7 +66,10 @@ pub(super) async fn run(context: Context<'_, '_>, verb: DecapVerb) -> anyhow::Re
 
 async fn attach(screen: &mut Screen<'_>, args: DecapAttachArgs) -> anyhow::Result<()> {
     let DecapAttachArgs {
-        place: DecapPlaceArgs { interface, pin_dir },
+        place: DecapPlaceArgs {
+            interface,
+            pins: Pins { pin_dir },
+        },
         from,
         mut local,
         gue_port,
@@ -110,7 +109,7 @@ async fn addresses(interface: &str) -> anyhow::Result<Vec<IpAddr>> {
 }
 
 fn show(context: Context<'_, '_>, args: &DecapPlaceArgs) -> anyhow::Result<()> {
-    let counters = single::decap_counters(&args.pin_dir, &args.interface)?;
+    let counters = single::decap_counters(&args.pins.pin_dir, &args.interface)?;
     let outcomes = [
         ("unpacked", outcome::UNPACKED, "unwrapped and passed on"),
         (

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - a file per verb, or per family of verbs: its arguments, what it asks for, how the answer is shown
-//! - [`parse`], [`vip`]: arguments from text; [`usage`]: what is said of wrong ones
+//! - [`parse`], [`vip`], [`pins`]: arguments from text; [`usage`]: what is said of wrong ones
 //! - [`output`], [`table`], [`people`]: how answers are written
 //! - [`write`](mod@write): what every verb that changes something has in common
 //! - [`exit`]: exit codes
@@ -22,6 +22,7 @@ pub mod output;
 pub mod parse;
 pub mod pass;
 mod people;
+mod pins;
 pub mod replay;
 mod save;
 mod service;

@@ -7,6 +7,7 @@ use super::Context;
 use super::exit::UsageError;
 use super::output::{Format, Screen};
 use super::parse::host_and_port;
+use super::pins::Pins;
 use super::table::Table;
 use super::usage::BadValue;
 use crate::trace::{self, MAX_LENGTH, Packet, Report, Transport};
@@ -38,15 +39,8 @@ pub struct TraceArgs {
         value_name = "DIR"
     )]
     pub state_dir: PathBuf,
-    /// Where programs, links and maps are pinned
-    #[arg(
-        long,
-        env = "LB_PIN_DIR",
-        hide_env_values = true,
-        default_value = "/sys/fs/bpf/lb",
-        value_name = "DIR"
-    )]
-    pub pin_dir: PathBuf,
+    #[command(flatten)]
+    pub pins: Pins,
 }
 
 /// `ADDR:PORT[/PROTO]`.

@@ -86,7 +86,7 @@ pub fn start(options: &Options) -> anyhow::Result<Started> {
     // Before the maps: what another daemon serves is not to be touched.
     let socket = UnixSocket::bind(&socket, api.group.as_deref())?;
     let (dataplane, image) = Dataplane::open(&dataplane::Options {
-        pin_dir: Some(options.pin_dir.clone()),
+        pin_dir: Some(options.pins.pin_dir.clone()),
         limits: model.node.limits,
         hash_key: model.node.hash_key,
         traced: false,

@@ -41,8 +41,8 @@ const SOMEBODY: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Nothing is pinned, or by another ABI version; the interface is not attached; no permission; a kernel before Linux 5.15.
 pub async fn run(args: &TraceArgs, packet: &Packet, client: &Client) -> anyhow::Result<Report> {
     let links = net::links_once().await?;
-    let attached = Attached::of(&args.pin_dir, &links)?;
-    let mut copy = Dataplane::copy_of(&args.pin_dir, dataplane::capabilities().flow_table)?;
+    let attached = Attached::of(&args.pins.pin_dir, &links)?;
+    let mut copy = Dataplane::copy_of(&args.pins.pin_dir, dataplane::capabilities().flow_table)?;
     let sender = copy.hop(packet.from.ip());
     let ingress = attached.choose(args.interface.as_deref(), sender.map(|hop| hop.egress))?;
     // What comes from there comes as what goes there does: from that neighbour, in that VLAN.
