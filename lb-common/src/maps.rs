@@ -103,8 +103,10 @@ pub mod programs {
     pub const ICMP: u32 = 0;
     /// Later fragments.
     pub const FRAGMENTS: u32 = 1;
+    /// Packets between a service and a backend of different families.
+    pub const TRANSLATE: u32 = 2;
     /// How many there are.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 3;
 }
 
 /// Maps of `decap`: local address → anything, hash. Addresses of `decap` are IPv6, IPv4 ones mapped ([`crate::encap::mapped`])

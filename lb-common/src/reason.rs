@@ -99,6 +99,8 @@ reasons! {
     TooBigAnswered = 23, Answer, "too_big_answered";
     /// Its time to live, or hop limit, ends here: its sender is told.
     TtlExpiredAnswered = 24, Answer, "ttl_expired_answered";
+    /// Between a service and a backend of different IP versions, and without an equal in the other version (RFC 7915).
+    NotTranslated = 25, Drop, "not_translated";
 }
 
 #[cfg(test)]

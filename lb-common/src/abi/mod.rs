@@ -48,13 +48,13 @@ pub use bucket::{BUCKET_ENTRIES, Bucket, Entry};
 pub use counters::{Counters, Past};
 pub use flows::{Client6, FlowKey, FlowValue, MAX_SOURCES, PORTS_PER_SOURCE, PortQueue, flow_state};
 pub use fragment::{FRAGMENT_SECONDS, FragmentKey, FragmentWay, fragment_direction};
-pub use noted::{Found, Handed};
+pub use noted::{Across, Found, Handed, across_flags};
 pub use range::{PrefixKey, RangeKey};
 pub use tags::{Tags, tag_protocol};
 pub use vip::{NO_SERVICE, VipKey, vip_buckets, vip_first, vip_second};
 
 /// Version of everything in this module. A daemon adopts pinned maps only when they carry its own version.
-pub const ABI_VERSION: u32 = 10;
+pub const ABI_VERSION: u32 = 11;
 
 /// Identifier of no backend. A slot that holds it has nobody to send to.
 pub const NO_BACKEND: u32 = 0;
@@ -91,6 +91,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// What [`Backend::mode`] says instead of [`Mode::Fullnat`] where the backend's family is not its service's.
+    pub const FULLNAT_ACROSS: u8 = 6;
+
     /// The mode with this number in a map, if there is one.
     #[inline(always)]
     pub const fn from_u8(mode: u8) -> Option<Self> {
@@ -119,19 +122,27 @@ impl Mode {
         matches!(self, Self::Nat | Self::Fullnat)
     }
 
-    /// Bytes that it adds to every packet on the way to a backend, whose address is IPv6 or is not.
-    pub const fn added_bytes(self, to_ipv6: bool) -> u16 {
-        let outer = if to_ipv6 {
-            encap::OUTER_IPV6_BYTES
-        } else {
-            encap::OUTER_IPV4_BYTES
-        };
+    /// Bytes that it adds to every packet on the way to a backend, or takes from it where the headers of the families differ; each is IPv6 or is
+    /// not.
+    pub const fn added_bytes(self, from_ipv6: bool, to_ipv6: bool) -> i16 {
+        let to = header_bytes(to_ipv6);
         match self {
-            Self::Ipip => outer,
-            Self::Gue => outer + encap::OUTER_UDP_BYTES,
-            Self::Nat | Self::Fullnat | Self::L2 => 0,
+            Self::Ipip => to,
+            Self::Gue => to + encap::OUTER_UDP_BYTES as i16,
+            Self::Fullnat => to - header_bytes(from_ipv6),
+            Self::Nat | Self::L2 => 0,
         }
     }
+}
+
+/// Bytes of an IP header without options or extension headers.
+const fn header_bytes(is_ipv6: bool) -> i16 {
+    let bytes = if is_ipv6 {
+        encap::OUTER_IPV6_BYTES
+    } else {
+        encap::OUTER_IPV4_BYTES
+    };
+    bytes as i16
 }
 
 /// A service by its number: its table, and the address that the way back writes as the source. One cache line.
@@ -245,7 +256,7 @@ pub struct Backend {
     pub source: Address,
     /// Its port as in the packet; the tunnel and `l2` modes leave the packet's as it is.
     pub port: u16,
-    /// A [`Mode`].
+    /// A [`Mode`], or [`Mode::FULLNAT_ACROSS`].
     pub mode: u8,
     /// [`backend_flags`].
     pub flags: u8,
@@ -264,6 +275,16 @@ pub struct Backend {
     /// IP protocol number of its service.
     pub protocol: u8,
     pub reserved: u8,
+}
+
+impl Backend {
+    /// The mode of its service; `None`: one that this version does not know.
+    pub const fn mode(&self) -> Option<Mode> {
+        match self.mode {
+            Mode::FULLNAT_ACROSS => Some(Mode::Fullnat),
+            mode => Mode::from_u8(mode),
+        }
+    }
 }
 
 /// Key of the way back of `nat`: an IPv4 backend as a packet's source. 8 bytes.

@@ -2,7 +2,7 @@
 
 use super::Tags;
 
-/// What the balancer tells the program that it hands a packet over to, and what that one remembers of its CPU. 28 bytes.
+/// What the balancer tells the program that it hands a packet over to, and what that one remembers of its CPU. 40 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Handed {
@@ -18,6 +18,34 @@ pub struct Handed {
     pub tagged: u32,
     /// The tags that the last tagged packet came with.
     pub tags: Tags,
+    /// Of a packet between families, whose it is.
+    pub across: Across,
+}
+
+/// What was decided about a packet between a service and a backend of different families. 12 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Across {
+    /// The backend that it goes to, or comes from.
+    pub backend: u32,
+    /// Place of the flow's source address and port in [`crate::maps::PORTS`].
+    pub index: u32,
+    /// Bytes of its IP header with options or extension headers.
+    pub header_length: u8,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Bits of [`across_flags`].
+    pub flags: u16,
+}
+
+/// Flags of an [`Across`].
+pub mod across_flags {
+    /// It comes from its backend.
+    pub const BACK: u16 = 1 << 0;
+    /// It begins a flow.
+    pub const NEW_FLOW: u16 = 1 << 1;
+    /// It is a later fragment, without ports.
+    pub const LATER: u16 = 1 << 2;
 }
 
 /// What is noted of an IPv6 packet's extension headers while it is looked at. 8 bytes.
@@ -31,6 +59,7 @@ pub struct Found {
 }
 
 super::assert_layout! {
-    Handed: 28, 4;
+    Handed: 40, 4;
+    Across: 12, 4;
     Found: 8, 4;
 }

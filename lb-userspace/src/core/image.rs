@@ -70,13 +70,17 @@ impl PlacedBackend {
         let numbered = sources
             .get(entry.source_first_or_tunnel_port as usize)
             .copied()
-            .filter(|_| entry.mode == Mode::Fullnat as u8 && entry.source_count_or_spread > 0);
+            .filter(|_| entry.mode() == Some(Mode::Fullnat) && entry.source_count_or_spread > 0);
+        let from_ipv6 = self.to_ipv6() != (entry.mode == Mode::FULLNAT_ACROSS);
+        let added = entry
+            .mode()
+            .map_or(0, |mode| mode.added_bytes(from_ipv6, self.to_ipv6()));
         (entry.egress != 0).then(|| ResolvedHop {
             egress: entry.egress,
             destination_mac: [to[0], to[1], to[2], to[3], mixed[0], mixed[1]],
             source_mac: [mixed[2], mixed[3], from[0], from[1], from[2], from[3]],
             source: numbered.unwrap_or_else(|| entry.source.ip(self.to_ipv6())),
-            mtu: entry.largest + Mode::from_u8(entry.mode).map_or(0, |mode| mode.added_bytes(self.to_ipv6())),
+            mtu: entry.largest.wrapping_add_signed(added),
             tags: self.tags,
         })
     }

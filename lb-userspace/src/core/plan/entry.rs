@@ -53,6 +53,8 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
     let hop = backend.hop;
     let address = backend.key.address;
     let is_ipv6 = address.is_ipv6();
+    let is_crossed = wanted.vip.address.is_ipv6() != is_ipv6;
+    let added = wanted.mode.added_bytes(wanted.vip.address.is_ipv6(), is_ipv6);
     let outer = if wanted.mode.is_tunnel() {
         outer_source(wanted, address, hop.map(|hop| hop.source))
     } else {
@@ -71,10 +73,13 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
         address: address.into(),
         source: outer,
         port: backend.key.port.to_be(),
-        mode: wanted.mode as u8,
+        mode: match wanted.mode {
+            Mode::Fullnat if is_crossed => Mode::FULLNAT_ACROSS,
+            mode => mode as u8,
+        },
         flags: alive | family | tagged,
         outer_sum: outer_sum(wanted, outer, address),
-        largest: hop.map_or(0, |hop| hop.mtu.saturating_sub(wanted.mode.added_bytes(is_ipv6))),
+        largest: hop.map_or(0, |hop| hop.mtu.saturating_sub_signed(added)),
         service: id,
         source_first_or_tunnel_port: match wanted.mode {
             Mode::Gue => wanted.tunnel_port.to_be(),

@@ -86,7 +86,7 @@ pub fn image(tables: &mut Tables, limits: Limits) -> Result<Image, DataplaneErro
     let mut backends: BTreeMap<u16, Vec<(u32, abi::Backend)>> = BTreeMap::new();
     for id in 1..tables.backends.len() {
         let entry = tables.backends.load(id);
-        if Mode::from_u8(entry.mode).is_some() {
+        if entry.mode().is_some() {
             backends.entry(entry.service).or_default().push((id as u32, entry));
         }
     }

@@ -53,7 +53,7 @@ fn the_sender_of_what_does_not_fit_is_told_what_would() {
                 world.sent("SYN", &Frame::tcp(client, door).syn().bytes());
             }
             // Make: one byte too many, and a packet of just the size.
-            let fits = mtu - mode.added_bytes(family == Family::V6);
+            let fits = mtu - mode.added_bytes(family == Family::V6, family == Family::V6) as u16;
             let headers = if family == Family::V6 { 60 } else { 40 };
             let of = |bytes: u16| Frame::tcp(client, door).data(&vec![0x77; usize::from(bytes) - headers]);
             let large = of(fits + 1);

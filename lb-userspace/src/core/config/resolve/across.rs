@@ -161,16 +161,14 @@ fn backends(service: &Draft, findings: &mut Findings) {
     }
 }
 
-/// Modes that rewrite addresses have none of the other family to write; a next hop is of its backend's.
+/// A mode that keeps the client's address has none of the other family to write; a next hop is of its backend's.
 fn families(backend: &Backend, mode: Mode, vip: Vip, table: &Table, findings: &mut Findings) {
-    if mode.translates() && backend.address.is_ipv6() != vip.address.is_ipv6() {
+    if mode == Mode::Nat && backend.address.is_ipv6() != vip.address.is_ipv6() {
         let what = format!(
-            "backend {} and service {} are of different families, and mode {} does not translate between them yet",
-            backend.address,
-            vip.address,
-            mode_name(mode)
+            "backend {} and service {} are of different families, and mode nat keeps the client's address, which is of the service's",
+            backend.address, vip.address,
         );
-        let help = "give it an address of the service's family, or use mode ipip or gue";
+        let help = "give it an address of the service's family, or use mode fullnat, ipip or gue";
         findings.take(table, "address", wrong::<()>(what, help));
     }
     if let Some(NextHop::Address(router)) = backend.next_hop
