@@ -13,6 +13,7 @@ use lb_common::{
 };
 
 use crate::{
+    across,
     bucket::Entry,
     count,
     exit::{Send, Step, exit},
@@ -56,13 +57,7 @@ pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
     trace::back::<TRACED>(client.service, client.backend);
     let packet = parse::whole(ctx, window, addresses)?;
     if FLOW_TABLE && let Some((holder, value)) = client.holder {
-        let state = flow_table::next_state(&packet, value.state());
-        let now = flow_table::clock();
-        if state != value.state() || now != value.stamp() {
-            let refreshed = FlowValue::new(value.index(), value.backend(), state, now);
-            // Lost to another CPU or to the daemon: then it is theirs to say.
-            let _ = holder.value.exchange(value.0, refreshed.0);
-        }
+        flow_table::refresh(holder, value, &packet);
     }
     let Some(vip) = SERVICES.get(client.service) else {
         return exit(Reason::Internal);
@@ -120,6 +115,9 @@ fn fullnat<F: Balanced>(packet: &Addresses<F>, role: u8) -> Step<Option<Client<F
         || backend.protocol != packet.protocol
     {
         return Ok(None);
+    }
+    if across::is_there(backend) {
+        return across::from_backend(value.backend(), index);
     }
     let Some((address, port)) = F::client(key, index) else {
         return exit(Reason::Internal);

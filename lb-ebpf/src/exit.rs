@@ -49,6 +49,7 @@ pub fn verdict(ctx: &XdpContext, tagged: Tagged, outcome: Step<Send>) -> u32 {
     if let Err(Exit(reason)) = outcome {
         handed::to_icmp(ctx, tagged, reason);
         handed::to_fragments(ctx, tagged, reason);
+        handed::to_across(ctx, tagged, reason);
     }
     last_verdict(ctx, tagged, outcome)
 }

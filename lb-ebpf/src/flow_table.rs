@@ -312,7 +312,7 @@ fn target<F: Keyed>(id: u32, backend: &'static Backend, index: u32, new_flow: bo
         backend,
         source,
         new_flow,
-        hash: 0,
+        hash: index,
     })
 }
 
@@ -324,7 +324,7 @@ fn starts<F: Keyed>(packet: &Packet<F>) -> bool {
 
 /// The state of a direction after this packet.
 #[inline(always)]
-pub fn next_state<F: Keyed>(packet: &Packet<F>, state: u8) -> u8 {
+fn next_state<F: Keyed>(packet: &Packet<F>, state: u8) -> u8 {
     let seen = if packet.protocol != protocol::TCP {
         flow_state::ESTABLISHED
     } else if packet.tcp_flags & tcp_flags::RST != 0 {
@@ -339,8 +339,20 @@ pub fn next_state<F: Keyed>(packet: &Packet<F>, state: u8) -> u8 {
     if seen > state { seen } else { state }
 }
 
+/// Notes at the holder of a flow's port that a packet came back.
+#[inline(always)]
+pub fn refresh<F: Keyed>(holder: Entry, value: FlowValue, packet: &Packet<F>) {
+    let state = next_state(packet, value.state());
+    let now = clock();
+    if state != value.state() || now != value.stamp() {
+        let refreshed = FlowValue::new(value.index(), value.backend(), state, now);
+        // Lost to another CPU or to the daemon: then it is theirs to say.
+        let _ = holder.value.exchange(value.0, refreshed.0);
+    }
+}
+
 /// The daemon's clock, modulo 2^16 seconds.
 #[inline(always)]
-pub fn clock() -> u16 {
+fn clock() -> u16 {
     clock::seconds() as u16
 }

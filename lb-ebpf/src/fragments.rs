@@ -14,7 +14,7 @@ use lb_common::{
 };
 
 use crate::{
-    back, clock, count,
+    across, back, clock, count,
     exit::{self, Exit, Send, Step, exit},
     family::{V4, V6},
     handed,
@@ -65,7 +65,7 @@ pub fn follow_back<F: Balanced>(window: &Window, packet: &Packet<F>, client: F::
 
 /// Notes the way of a first fragment. Where it cannot be noted, that one goes its way all the same.
 #[inline(always)]
-fn note_first<F: Balanced>(window: &Window, packet: &Packet<F>, way: impl FnOnce() -> FragmentWay) {
+pub fn note_first<F: Balanced>(window: &Window, packet: &Packet<F>, way: impl FnOnce() -> FragmentWay) {
     if !F::is_first_fragment(window, packet) {
         return;
     }
@@ -96,6 +96,7 @@ pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> u
     };
     if let Err(Exit(reason)) = outcome {
         handed::to_icmp(ctx, frame.tagged, reason);
+        handed::to_across(ctx, frame.tagged, reason);
     }
     exit::last_verdict(ctx, frame.tagged, outcome)
 }
@@ -118,6 +119,9 @@ fn follow<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
     };
     let packet = parse::bare(ctx, window, addresses)?;
     if way.direction == fragment_direction::BACK {
+        if FLOW_TABLE && across::is_there(backend(way)?) {
+            return across::from_backend(way.backend, way.hash);
+        }
         to_client::<F, TRACED>(ctx, frame, &packet, way)
     } else {
         to_backend::<F, FLOW_TABLE, TRACED>(ctx, frame, &packet, way)

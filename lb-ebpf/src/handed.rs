@@ -2,7 +2,9 @@
 //! costs a packet that is forwarded.
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::{abi::Handed, maps::programs, reason::Reason};
+use lb_common::{
+    abi::{Across, Handed},
+    maps::programs, reason::Reason};
 
 use crate::{
     maps::{HANDED, PROGRAMS},
@@ -17,6 +19,23 @@ pub fn note_largest(largest: u32) {
     if let Some(handed) = HANDED.get_ptr_mut(0) {
         // SAFETY: this CPU's; nobody else writes to it.
         unsafe { (*handed).largest = largest };
+    }
+}
+
+/// Notes whose a packet between families is.
+#[inline(always)]
+pub fn note_across(across: Across) {
+    if let Some(handed) = HANDED.get_ptr_mut(0) {
+        // SAFETY: this CPU's; nobody else writes to it.
+        unsafe { (*handed).across = across };
+    }
+}
+
+/// Hands a packet over to [`crate::across`], of which that was noted. Comes back if `reason` is another one, or that is not there.
+#[inline(always)]
+pub fn to_across(ctx: &XdpContext, tagged: Tagged, reason: Reason) {
+    if reason as u32 == Reason::NotTranslated as u32 {
+        over(ctx, tagged, reason as u32, programs::TRANSLATE);
     }
 }
 

@@ -17,8 +17,9 @@
 //! are declared, [`exit`] where an outcome becomes an XDP code, [`count`] where it is counted, [`bucket`] what the hash tables
 //! of [`service`] and [`flow_table`] are made of.
 //!
-//! Two more are programs of their own, which packets are [`handed`] to by a tail call: [`icmp`], what is about packets, and what somebody has to be
-//! told about; [`fragments`], later fragments, which go where the first of their datagram went.
+//! Three more are programs of their own, which packets are [`handed`] to by a tail call: [`icmp`], what is about packets, and what somebody has to be
+//! told about; [`fragments`], later fragments, which go where the first of their datagram went; [`across`], packets whose backend is of the other
+//! family.
 //!
 //! `bin/balancer.rs` is all of that; `bin/stateless.rs` is the same without the flow table, for old kernels. Both declare the same
 //! maps.
@@ -29,6 +30,7 @@
 #![feature(core_intrinsics, asm_experimental_arch)]
 #![allow(internal_features)]
 
+pub mod across;
 pub mod atomic;
 pub mod back;
 pub mod bucket;

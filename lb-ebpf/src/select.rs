@@ -25,7 +25,7 @@ pub struct Target<F: Family> {
     pub source: Source<F>,
     /// Whether a flow begins here.
     pub new_flow: bool,
-    /// The low half of the flow's hash, which the slot owes nothing to; `fullnat` has no use for it.
+    /// The low half of the flow's hash, which the slot owes nothing to; `fullnat`: the index of the flow's port.
     pub hash: u32,
 }
 

@@ -28,7 +28,7 @@ pub struct FragmentWay {
     pub seen: u32,
     /// The backend that it went to, or came from.
     pub backend: u32,
-    /// The half of the flow's hash that outer headers are made of.
+    /// The half of the flow's hash that outer headers are made of; in `fullnat` the index of the flow's port.
     pub hash: u32,
     pub service: u16,
     /// One of [`fragment_direction`].

@@ -30,22 +30,16 @@ pub struct Across {
     pub backend: u32,
     /// Place of the flow's source address and port in [`crate::maps::PORTS`].
     pub index: u32,
-    /// Bytes of its IP header with options or extension headers.
-    pub header_length: u8,
-    /// IP protocol number.
-    pub protocol: u8,
     /// Bits of [`across_flags`].
-    pub flags: u16,
+    pub flags: u32,
 }
 
 /// Flags of an [`Across`].
 pub mod across_flags {
     /// It comes from its backend.
-    pub const BACK: u16 = 1 << 0;
+    pub const BACK: u32 = 1 << 0;
     /// It begins a flow.
-    pub const NEW_FLOW: u16 = 1 << 1;
-    /// It is a later fragment, without ports.
-    pub const LATER: u16 = 1 << 2;
+    pub const NEW_FLOW: u32 = 1 << 1;
 }
 
 /// What is noted of an IPv6 packet's extension headers while it is looked at. 8 bytes.

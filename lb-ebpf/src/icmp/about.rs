@@ -13,7 +13,7 @@ use super::{
     quoted::{Quoted, translate},
 };
 use crate::{
-    count,
+    across, count,
     exit::{Send, Step, exit},
     flow_table,
     parse::Packet,
@@ -55,6 +55,7 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
             translate(window, control, &quoted, (control.source, backend), &inside, true)?;
             rewrite::ethernet(window, &target.backend.ethernet)?;
         }
+        None if FLOW_TABLE && across::is_there(target.backend) => return across::to_backend(&target),
         _ => {
             packet.addresses.protocol = F::ICMP;
             rewrite::as_it_is(ctx, window, &packet, &target)?;

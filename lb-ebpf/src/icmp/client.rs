@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     back, count,
-    exit::{Send, Step, exit},
+    exit::{Exit, Send, Step, exit},
     maps::SERVICES,
     rewrite::{self, Ends},
     service::{self, Balanced},
@@ -28,8 +28,10 @@ pub fn deliver<F: Balanced + Control, const FLOW_TABLE: bool, const TRACED: bool
     let quoted = Quoted::of(window, control)?;
     let addresses = quoted.turned_round(control);
     let role = service::role::<F>(control.destination);
-    let Ok(client) = back::client::<F, FLOW_TABLE>(&addresses, role) else {
-        return exit(Reason::NotTcpUdp);
+    let client = match back::client::<F, FLOW_TABLE>(&addresses, role) {
+        Ok(client) => client,
+        Err(Exit(Reason::NotTranslated)) => return exit(Reason::NotTranslated),
+        Err(_) => return exit(Reason::NotTcpUdp),
     };
     let hop = F::route(client.address);
     if client.holder.is_none() && hop.is_some_and(|hop| hop.egress == hop_egress::HOST) {

@@ -28,6 +28,7 @@ use lb_common::{abi::Handed, reason::Reason};
 
 use answer::PacketEnds;
 use quoted::Quoted;
+pub use quoted::correct_checksum as correct_quoted_checksum;
 
 use crate::{
     exit::{self, Exit, Send, Step, exit},
@@ -156,6 +157,9 @@ pub fn handle<const FLOW_TABLE: bool, const TRACED: bool>(ctx: &XdpContext) -> u
         wire::ETHERTYPE_IPV6 => of::<V6, FLOW_TABLE, TRACED>(ctx, &frame, handed),
         _ => exit(Reason::NotIp),
     };
+    if FLOW_TABLE && let Err(Exit(reason)) = outcome {
+        handed::to_across(ctx, frame.tagged, reason);
+    }
     exit::last_verdict(ctx, frame.tagged, outcome)
 }
 

@@ -34,8 +34,14 @@ fn offset<F: Family>(control: &ControlPacket<F>) -> usize {
 
 /// Whether the error goes as far as this place in the frame: what comes behind it, fills the frame up.
 #[inline(always)]
-fn holds<F: Family>(control: &ControlPacket<F>, end: usize) -> bool {
-    end <= L3 + control.total_length as usize
+fn holds<F: Family>(control: &ControlPacket<F>, place: usize) -> bool {
+    place <= end(control)
+}
+
+/// Where the error ends in the frame.
+#[inline(always)]
+fn end<F: Family>(control: &ControlPacket<F>) -> usize {
+    L3 + control.total_length as usize
 }
 
 impl<F: Control> Quoted<F> {
@@ -121,7 +127,7 @@ pub fn translate<F: Control>(
         (*there).source = inside.source_port;
         (*there).destination = inside.destination_port;
     }
-    let checksum = correct_checksum(window, control, quoted.protocol, offset + F::HEADER, addresses + ports);
+    let checksum = correct_checksum(window, end(control), quoted.protocol, offset + F::HEADER, addresses + ports);
     let in_header = F::readdress_quoted(window, offset, inside.source, inside.destination, addresses)?;
     let outside = F::change(control.source, source) + F::change(control.destination, destination);
     let all = ports + checksum + in_header + if F::ICMP_HAS_PSEUDO_HEADER { outside } else { 0 };
@@ -137,18 +143,13 @@ pub fn translate<F: Control>(
     F::readdress(window, &ends, outside, forwarded)
 }
 
-/// Corrects the checksum of the quoted TCP or UDP header where the quotation goes that far; what that adds to the sum of the bytes.
+/// Corrects the checksum of the TCP or UDP header quoted at `offset` where the quotation, which has an `end`, goes that far; what that adds to
+/// the sum of the bytes.
 #[inline(always)]
-fn correct_checksum<F: Family>(
-    window: &Window,
-    control: &ControlPacket<F>,
-    protocol: u8,
-    offset: usize,
-    change: u32,
-) -> u32 {
+pub fn correct_checksum(window: &Window, end: usize, protocol: u8, offset: usize, change: u32) -> u32 {
     let is_tcp = protocol == protocol::TCP;
     let at = if is_tcp { TCP_CHECKSUM } else { UDP_CHECKSUM };
-    if !holds(control, offset + at + size_of::<u16>()) {
+    if offset + at + size_of::<u16>() > end {
         return 0;
     }
     // All up to it is checked, and each in a way of its own: the compiler would otherwise check one place and use another.

@@ -77,8 +77,62 @@ pub trait Header: Family {
     /// are 0, and the header goes as far as it could be followed.
     fn without_ports(window: &Window) -> Step<Addresses<Self>>;
 
+    /// What is said of a fragment whose data begins behind all that [`Header::without_ports`], which it was read by, has followed.
+    fn fragment(window: &Window, addresses: &Addresses<Self>) -> Step<Fragment>;
+
     /// Which datagram a fragment is of. Good as long as [`Header::is_first_fragment`].
     fn fragment_key(window: &Window, addresses: &Addresses<Self>) -> Step<FragmentKey>;
+}
+
+/// What a header says of a fragment, as IPv6 has it in the packet; all zeros of a whole packet. No `Option`: what that leaves unset where there is
+/// none may be a pointer, and the compiler would look at it before it knows.
+#[derive(Clone, Copy)]
+pub struct Fragment {
+    /// `offset:13 | reserved:2 | more:1`, the reserved ones 0.
+    pub offset: u16,
+    pub identification: u32,
+}
+
+impl Fragment {
+    pub const NONE: Self = Self {
+        offset: 0,
+        identification: 0,
+    };
+
+    /// Of what IPv4's header has: flags and offset, and the identification.
+    #[inline(always)]
+    fn from_v4(word: u16, identification: u16) -> Self {
+        let (word, [high, low]) = (u16::from_be(word), identification.to_ne_bytes());
+        Self {
+            offset: (word << 3 | word >> 13 & 1).to_be(),
+            identification: u32::from_ne_bytes([0, 0, high, low]),
+        }
+    }
+
+    /// IPv4's flags and offset, without *don't fragment*.
+    #[inline(always)]
+    pub fn of_v4(self) -> u16 {
+        let offset = u16::from_be(self.offset);
+        (offset >> 3 | (offset & 1) << 13).to_be()
+    }
+
+    /// As much of its identification as IPv4 has (RFC 7915, section 5.1.1).
+    #[inline(always)]
+    pub fn short(self) -> u16 {
+        let [_, _, high, low] = self.identification.to_ne_bytes();
+        u16::from_ne_bytes([high, low])
+    }
+
+    #[inline(always)]
+    pub fn is_one(&self) -> bool {
+        self.offset != 0
+    }
+
+    /// Whether it has no ports.
+    #[inline(always)]
+    pub fn is_later(&self) -> bool {
+        self.offset & wire::FRAGMENT6_OFFSET != 0
+    }
 }
 
 impl<F: Header> Deref for Packet<F> {
@@ -158,6 +212,17 @@ fn behind_ip<F: Header>(ctx: &XdpContext, window: &Window, addresses: Addresses<
         frame_length,
         // SAFETY: the context is the one the kernel gave.
         ingress: unsafe { (*ctx.ctx).ingress_ifindex },
+    })
+}
+
+/// The same with its ports.
+#[inline(always)]
+pub fn with_ports<F: Header>(window: &Window, addresses: Addresses<F>) -> Step<Addresses<F>> {
+    let (source_port, destination_port) = ports::<F>(window, addresses.destination, addresses.header_length)?;
+    Ok(Addresses {
+        source_port,
+        destination_port,
+        ..addresses
     })
 }
 

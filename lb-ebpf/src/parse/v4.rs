@@ -5,7 +5,7 @@ use lb_common::{
     reason::Reason,
 };
 
-use super::{Addresses, Header, L3, Length, ports, unreadable};
+use super::{Addresses, Fragment, Header, L3, Length, ports, unreadable};
 use crate::{
     exit::{Step, exit},
     family::V4,
@@ -85,6 +85,17 @@ impl Header for V4 {
             protocol: ip.protocol,
             header_length: (ip.version_ihl() & 0xf) * 4,
         })
+    }
+
+    #[inline(always)]
+    fn fragment(window: &Window, _: &Addresses<V4>) -> Step<Fragment> {
+        let Some(ip) = window.at::<Ipv4>(L3) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: checked to lie in the frame.
+        let (word, id) = unsafe { ((*ip).fragment, (*ip).id) };
+        let is_one = word & (wire::MORE_FRAGMENTS | wire::FRAGMENT_OFFSET) != 0;
+        Ok(if is_one { Fragment::from_v4(word, id) } else { Fragment::NONE })
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use lb_common::{
     reason::Reason,
 };
 
-use super::{Addresses, Header, L3, Length, ports, unreadable};
+use super::{Addresses, Fragment, Header, L3, Length, ports, unreadable};
 use crate::{
     exit::{Step, exit},
     family::V6,
@@ -97,6 +97,37 @@ impl Header for V6 {
             protocol: chain.next,
             header_length: chain.length,
         })
+    }
+
+    /// Headers behind the fragment's are the datagram's own, of which the offsets count.
+    #[inline(always)]
+    fn fragment(window: &Window, addresses: &Addresses<V6>) -> Step<Fragment> {
+        let Some(found) = FOUND.get(0) else {
+            return exit(Reason::Internal);
+        };
+        let chain = Chain::noted(found.word);
+        let is_later = chain.end == end::FRAGMENT;
+        if chain.more == 0 && !is_later {
+            return Ok(Fragment::NONE);
+        }
+        let Some(last) = window.at::<FragmentHeader>(addresses.l4().wrapping_sub(wire::FRAGMENT_HEADER_BYTES)) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: checked to lie in the frame.
+        let last = unsafe { &*last };
+        let fragment = Fragment {
+            offset: last.offset & (wire::FRAGMENT6_OFFSET | wire::MORE_FRAGMENTS6),
+            identification: last.identification,
+        };
+        let is_last = last.next_header == addresses.protocol
+            && fragment.identification == found.identification
+            && fragment.is_later() == is_later
+            && (is_later || fragment.offset != 0);
+        if is_last {
+            Ok(fragment)
+        } else {
+            exit(Reason::NotTranslated)
+        }
     }
 
     #[inline(always)]

@@ -18,6 +18,7 @@ use lb_common::{
 };
 
 use crate::{
+    across,
     exit::{Step, exit},
     family::Family,
     handed,
@@ -107,6 +108,7 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool, const PORTS: bool>(
             translate::<F, PORTS>(window, packet, ends(target, target.source), true)?;
             ethernet(window, &backend.ethernet)
         }
+        None if FLOW_TABLE && across::is_there(backend) => across::to_backend(target),
         _ => as_it_is(ctx, window, packet, target),
     }
 }
@@ -183,11 +185,13 @@ pub fn translate<F: Rewrite, const PORTS: bool>(
     let ports = unsafe { &mut *ports };
     ports.source = ends.source_port;
     ports.destination = ends.destination_port;
-    transport_checksum(window, packet, all)
+    transport_checksum(window, packet, all)?;
+    Ok(())
 }
 
+/// Corrects the checksum of TCP or UDP, and gives it as it lies in the packet then.
 #[inline(always)]
-fn transport_checksum<F: Header>(window: &Window, packet: &Packet<F>, change: u32) -> Step<()> {
+pub fn transport_checksum<F: Header>(window: &Window, packet: &Packet<F>, change: u32) -> Step<u16> {
     if packet.protocol == protocol::TCP {
         let Some(tcp) = window.at::<Tcp>(packet.l4()) else {
             return exit(Reason::ShortHeader);
@@ -195,6 +199,7 @@ fn transport_checksum<F: Header>(window: &Window, packet: &Packet<F>, change: u3
         // SAFETY: checked to lie in the frame; only this run has the frame.
         let checksum = unsafe { &mut (*tcp).checksum };
         *checksum = update(*checksum, change);
+        Ok(*checksum)
     } else {
         let Some(udp) = window.at::<Udp>(packet.l4()) else {
             return exit(Reason::ShortHeader);
@@ -203,9 +208,14 @@ fn transport_checksum<F: Header>(window: &Window, packet: &Packet<F>, change: u3
         let checksum = unsafe { &mut (*udp).checksum };
         // 0 says that there is none, and what would become 0 is sent as its equal, ffff (RFC 768).
         if *checksum != 0 {
-            let new = update(*checksum, change);
-            *checksum = if new == 0 { 0xffff } else { new };
+            *checksum = not_zero(update(*checksum, change));
         }
+        Ok(*checksum)
     }
-    Ok(())
+}
+
+/// 0 would say that there is no checksum, and ffff is its equal (RFC 768).
+#[inline(always)]
+pub fn not_zero(checksum: u16) -> u16 {
+    if checksum == 0 { 0xffff } else { checksum }
 }

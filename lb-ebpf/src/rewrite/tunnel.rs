@@ -11,7 +11,7 @@ use lb_common::{
     reason::Reason,
 };
 
-use super::Rewrite;
+use super::{Rewrite, not_zero};
 use crate::{
     exit::{Step, exit},
     packet::{self, Window},
@@ -175,10 +175,4 @@ fn in_v6<F: Rewrite, const UDP: bool>(
         }
     }
     Ok(())
-}
-
-/// 0 would say that there is no checksum (RFC 768).
-#[inline(always)]
-fn not_zero(checksum: u16) -> u16 {
-    if checksum == 0 { 0xffff } else { checksum }
 }

@@ -75,14 +75,19 @@ pub fn name(traced: bool) -> &'static str {
     if traced { "balancer_traced" } else { "balancer" }
 }
 
-/// The programs that it hands packets over to, by their place among those.
+/// The programs that it hands packets over to, by their place among those; the last is of no use without a flow table.
 fn others(traced: bool) -> [(u32, &'static str); programs::COUNT] {
     match traced {
         true => [
             (programs::ICMP, "icmp_traced"),
             (programs::FRAGMENTS, "fragments_traced"),
+            (programs::TRANSLATE, "translate_traced"),
         ],
-        false => [(programs::ICMP, "icmp"), (programs::FRAGMENTS, "fragments")],
+        false => [
+            (programs::ICMP, "icmp"),
+            (programs::FRAGMENTS, "fragments"),
+            (programs::TRANSLATE, "translate"),
+        ],
     }
 }
 
@@ -119,7 +124,8 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
     program(&mut ebpf, name(load.traced))?
         .load()
         .map_err(DataplaneError::program)?;
-    for (place, name) in others(load.traced) {
+    let others = others(load.traced).into_iter();
+    for (place, name) in others.filter(|(place, _)| load.flow_table || *place != programs::TRANSLATE) {
         hand_over(&mut ebpf, place, name)?;
     }
     Ok(ebpf)
