@@ -4,7 +4,9 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
     abi::{Across, Handed},
-    maps::programs, reason::Reason};
+    maps::programs,
+    reason::Reason,
+};
 
 use crate::{
     maps::{HANDED, PROGRAMS},

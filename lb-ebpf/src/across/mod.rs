@@ -20,7 +20,10 @@ mod whole;
 
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
-    abi::{Across, Backend, FlowKey, FlowValue, FragmentWay, Mode, PORTS_PER_SOURCE, Tags, across_flags, backend_flags, fragment_direction, protocol},
+    abi::{
+        Across, Backend, FlowKey, FlowValue, FragmentWay, Mode, PORTS_PER_SOURCE, Tags, across_flags, backend_flags,
+        fragment_direction, protocol,
+    },
     reason::Reason,
 };
 
@@ -31,7 +34,7 @@ use crate::{
     exit::{self, Exit, Send, Step, exit},
     family::{Family, V4, V6},
     flow_table, fragments, handed,
-    maps::{BACKENDS, BACKEND_TAGS, SERVICES, SOURCE_ADDRS},
+    maps::{BACKEND_TAGS, BACKENDS, FOUND, SERVICES, SOURCE_ADDRS},
     mss,
     packet::Window,
     parse::{self, Addresses, Fragment, Packet},
@@ -152,22 +155,23 @@ impl<F: Balanced + Translated> What<F> {
     ) -> Step<Send> {
         let window = &frame.window;
         let is_back = across.flags & across_flags::BACK != 0;
-        let course = if is_back {
+        let mut course = if is_back {
             self.back::<T, TRACED>(ctx, frame, across, backend)?
         } else {
             self.there::<T>(across, backend)?
         };
+        course.way = forgotten(course.way)?;
         if self.is_error {
             error::translate(ctx, window, &self.packet, &course)?;
         } else {
             packet::translate(ctx, window, &self.packet, self.fragment, &course)?;
         }
-        let Some(way) = course.way else {
+        let Some(way) = course.way() else {
             return exit(Reason::KernelRoutes);
         };
         rewrite::ethernet(&Window::of(ctx), &course.macs)?;
         vlan::leave(ctx, frame.tagged, course.tags)?;
-        if is_back {
+        if forgotten(across.flags)? & across_flags::BACK != 0 {
             count::back(across.backend, self.packet.frame_length);
         } else {
             let is_new = across.flags & across_flags::NEW_FLOW != 0;
@@ -197,7 +201,7 @@ impl<F: Balanced + Translated> What<F> {
             room: backend.largest as u32,
             macs: backend.ethernet,
             tags: *tags,
-            way: Some(send::way(self.packet.ingress, backend.egress)?),
+            way: way_number(Some(send::way(self.packet.ingress, backend.egress)?)),
         })
     }
 
@@ -247,14 +251,14 @@ impl<F: Balanced + Translated> What<F> {
                 room,
                 macs: out.macs,
                 tags: out.tags,
-                way: Some(out.way),
+                way: way_number(Some(out.way)),
             },
             None => Course {
                 ends,
                 room,
                 macs: [0; 3],
                 tags: Tags::NONE,
-                way: None,
+                way: way_number(None),
             },
         })
     }
@@ -267,19 +271,57 @@ struct Course<T: Translated> {
     room: u32,
     macs: [u32; 3],
     tags: Tags,
-    /// `None`: the kernel finds it.
-    way: Option<Send>,
+    /// One of [`way`].
+    way: u32,
+}
+
+/// One of [`way`].
+#[inline(always)]
+fn way_number(way: Option<Send>) -> u32 {
+    match way {
+        Some(Send::Tx) => way::OUT,
+        Some(Send::Redirect) => way::REDIRECTED,
+        None => way::KERNEL,
+    }
+}
+
+/// How a packet leaves, as a number that the verifier forgets: it would look at the writing anew for each.
+mod way {
+    pub const OUT: u32 = 0;
+    pub const REDIRECTED: u32 = 1;
+    /// The kernel finds it.
+    pub const KERNEL: u32 = 2;
 }
 
 impl<T: Translated> Course<T> {
     /// Hops left of so many.
     #[inline(always)]
     fn hops(&self, hops: u8) -> u8 {
+        hops.wrapping_sub((self.way != way::KERNEL) as u8)
+    }
+
+    #[inline(always)]
+    fn way(&self) -> Option<Send> {
         match self.way {
-            Some(_) => hops.wrapping_sub(1),
-            None => hops,
+            way::OUT => Some(Send::Tx),
+            way::REDIRECTED => Some(Send::Redirect),
+            _ => None,
         }
     }
+}
+
+/// The same number by way of a map's memory, so that the verifier looks at what comes next once, not for each way there.
+#[inline(always)]
+fn forgotten(number: u32) -> Step<u32> {
+    let Some(found) = FOUND.get_ptr_mut(0) else {
+        return exit(Reason::Internal);
+    };
+    // SAFETY: this CPU's; a run is not interrupted by another one on its CPU.
+    Ok(unsafe {
+        let word = &raw mut (*found).word;
+        word.write_volatile(number);
+        word.read_volatile()
+    })
 }
 
 /// Notes that later fragments of this one's datagram go back, too.

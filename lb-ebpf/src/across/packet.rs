@@ -38,7 +38,11 @@ pub fn translate<F: Translated, T: Translated>(
     let Some(header) = F::read(window, L3) else {
         return exit(Reason::Internal);
     };
-    let identification = if is_later { 0 } else { ports(window, packet, is_fragment, ends)? };
+    let identification = if is_later {
+        0
+    } else {
+        ports(window, packet, is_fragment, ends)?
+    };
     let said = Said {
         source: ends.source,
         destination: ends.destination,

@@ -1,11 +1,13 @@
 //! The sum over all of a datagram: UDP in IPv4 may be without a checksum, in IPv6 not (RFC 7915, section 4.5).
 
 use aya_ebpf::helpers::bpf_csum_diff;
-use lb_common::{checksum::{fold, halves}, reason::Reason};
+use lb_common::{
+    checksum::{fold, halves},
+    reason::Reason,
+};
 
 use crate::{
     exit::{Step, exit},
-    maps::FOUND,
     packet::Window,
     wire::Front,
 };
@@ -52,7 +54,11 @@ impl Sum {
     /// `BYTES` more, if there are so many.
     #[inline(always)]
     fn step<const BYTES: usize>(self, window: &Window) -> Step<Self> {
-        let Self { mut at, mut left, mut total } = self;
+        let Self {
+            mut at,
+            mut left,
+            mut total,
+        } = self;
         if left >= BYTES as u32 {
             let Some(part) = window.at::<Front<BYTES>>(at) else {
                 return exit(Reason::Internal);
@@ -73,7 +79,11 @@ impl Sum {
     /// The last three bytes or fewer; an odd one is padded with zero (RFC 1071).
     #[inline(always)]
     fn rest(self, window: &Window) -> Step<u16> {
-        let Self { mut at, left, mut total } = self;
+        let Self {
+            mut at,
+            left,
+            mut total,
+        } = self;
         if left & 2 != 0 {
             let Some(pair) = window.at::<Front<2>>(at) else {
                 return exit(Reason::Internal);
@@ -94,17 +104,8 @@ impl Sum {
     }
 }
 
-/// The same number by way of a map's memory, so that the verifier looks at what comes next once, not for each way there.
+/// See [`super::forgotten`].
 #[inline(always)]
 fn forgotten(place: usize) -> Step<usize> {
-    let Some(found) = FOUND.get_ptr_mut(0) else {
-        return exit(Reason::Internal);
-    };
-    // SAFETY: this CPU's; a run is not interrupted by another one on its CPU.
-    Ok(unsafe {
-        let word = &raw mut (*found).word;
-        word.write_volatile(place as u32);
-        word.read_volatile()
-    } as usize
-        & LARGEST_PLACE)
+    Ok(super::forgotten(place as u32)? as usize & LARGEST_PLACE)
 }

@@ -127,7 +127,13 @@ pub fn translate<F: Control>(
         (*there).source = inside.source_port;
         (*there).destination = inside.destination_port;
     }
-    let checksum = correct_checksum(window, end(control), quoted.protocol, offset + F::HEADER, addresses + ports);
+    let checksum = correct_checksum(
+        window,
+        end(control),
+        quoted.protocol,
+        offset + F::HEADER,
+        addresses + ports,
+    );
     let in_header = F::readdress_quoted(window, offset, inside.source, inside.destination, addresses)?;
     let outside = F::change(control.source, source) + F::change(control.destination, destination);
     let all = ports + checksum + in_header + if F::ICMP_HAS_PSEUDO_HEADER { outside } else { 0 };

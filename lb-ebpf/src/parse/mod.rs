@@ -84,7 +84,7 @@ pub trait Header: Family {
     fn fragment_key(window: &Window, addresses: &Addresses<Self>) -> Step<FragmentKey>;
 }
 
-/// What a header says of a fragment, as IPv6 has it in the packet; all zeros of a whole packet. No `Option`: what that leaves unset where there is
+/// What a header says of a fragment, as IPv6 has it in the packet; an offset of zeros in a whole packet. No `Option`: what that leaves unset where there is
 /// none may be a pointer, and the compiler would look at it before it knows.
 #[derive(Clone, Copy)]
 pub struct Fragment {

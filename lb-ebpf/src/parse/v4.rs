@@ -94,8 +94,7 @@ impl Header for V4 {
         };
         // SAFETY: checked to lie in the frame.
         let (word, id) = unsafe { ((*ip).fragment, (*ip).id) };
-        let is_one = word & (wire::MORE_FRAGMENTS | wire::FRAGMENT_OFFSET) != 0;
-        Ok(if is_one { Fragment::from_v4(word, id) } else { Fragment::NONE })
+        Ok(Fragment::from_v4(word, id))
     }
 
     #[inline(always)]

@@ -68,9 +68,10 @@ fn each_choice_of_features_is_taken() {
         let (dataplane, _) = dataplane.expect("the kernel takes it");
         let programs = verified(&dataplane);
         // Check.
+        let count = if flow_table { 4 } else { 3 };
         assert_eq!(
             programs.len(),
-            3,
+            count,
             "the balancer and those that it hands over to: {programs:?}"
         );
         println!("flow table: {flow_table}, traced: {traced}: loaded in {took} ms");
