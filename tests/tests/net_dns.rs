@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use lb_lab::Family::V6;
+use lb_lab::Family::{V4, V6};
 use lb_lab::process::Process;
 use lb_lab::{Lab, Mode, Plan, Server, amount, wait_until};
 use lb_tests::net::dns::{self, Dig};
@@ -53,6 +53,14 @@ fn fullnat_over_ipv6() -> Result<()> {
     needs_dns!();
     needs_flow_table!();
     all_answer(Plan::for_mode(Mode::Fullnat).families(V6, V6))
+}
+
+#[test]
+fn fullnat_from_ipv6_to_ipv4() -> Result<()> {
+    needs_lab!();
+    needs_dns!();
+    needs_flow_table!();
+    all_answer(Plan::for_mode(Mode::Fullnat).families(V6, V4))
 }
 
 #[test]

@@ -59,6 +59,20 @@ fn fragments_through_fullnat_over_ipv6() -> Result<()> {
     there_and_back(Mode::Fullnat, V6, V6)
 }
 
+#[test]
+fn fragments_through_fullnat_from_ipv4_to_ipv6() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    there_and_back(Mode::Fullnat, V4, V6)
+}
+
+#[test]
+fn fragments_through_fullnat_from_ipv6_to_ipv4() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    there_and_back(Mode::Fullnat, V6, V4)
+}
+
 /// Clients ask, and get what they sent. All links carry 1,500 bytes: through a tunnel the first fragments do not fit, whose sender is told so and
 /// cuts its next datagram smaller. From then on nothing is dropped.
 fn there_and_back(mode: Mode, service: Family, backends: Family) -> Result<()> {

@@ -1,7 +1,7 @@
 //! ICMP end to end: `ping`, and connections that find out how large their packets may be.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpStream, UdpSocket};
 
 use anyhow::{Context as _, Result, ensure};
 use lb_lab::Family::{self, V4, V6};
@@ -72,6 +72,61 @@ fn a_server_behind_fullnat_finds_what_fits() -> Result<()> {
     is_told(&lab, &connected(&lab)?)
 }
 
+#[test]
+fn an_ipv6_server_of_ipv4_clients_finds_what_fits() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    let lab = behind_a_smaller_path_of(Mode::Fullnat, V4, V6)?;
+    let _echo = serve_echo(&lab, &[])?;
+    is_told(&lab, &connected(&lab)?)
+}
+
+#[test]
+fn an_ipv4_server_of_ipv6_clients_finds_what_fits() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    let lab = behind_a_smaller_path_of(Mode::Fullnat, V6, V4)?;
+    let _echo = serve_echo(&lab, &[])?;
+    is_told(&lab, &connected(&lab)?)
+}
+
+/// What a server's kernel says of a port that nobody listens on reaches the client.
+#[test]
+fn clients_hear_that_nobody_listens() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    for (service, backends) in [(V4, V4), (V6, V6), (V4, V6), (V6, V4)] {
+        let mut lab = Plan::for_mode(Mode::Fullnat)
+            .families(service, backends)
+            .servers(1)
+            .build()?;
+        lab.balancer.start()?;
+        let vip = format!("{}/udp", lab.vip_at(PORT));
+        let check = format!("{STEADY_CHECK},port=80");
+        let add = ["service", "add", "deaf", "--vip", &vip, "--check", &check];
+        lab.balancer.lb_ok(&add)?;
+        let server = lab.servers.first().context("no server")?;
+        let backend = lab.backend_at(server, PORT).to_string();
+        lab.balancer.lb_ok(&["backend", "add", "deaf/server", &backend])?;
+        look::wait_until_all_take_flows(&lab.balancer, "deaf")?;
+        let socket = lab.client.netns().run(|| Ok(UdpSocket::bind((unspecified(service), 0))?))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.connect(lab.vip_at(PORT))?;
+        socket.send(b"is anybody there?")?;
+        let heard = socket.recv(&mut [0; 16]).map_err(|error| error.kind());
+        assert_eq!(heard, Err(ErrorKind::ConnectionRefused), "{service:?} {backends:?}");
+        assert_eq!(look::dropped(&lab.balancer)?, []);
+    }
+    Ok(())
+}
+
+fn unspecified(family: Family) -> IpAddr {
+    match family {
+        V4 => Ipv4Addr::UNSPECIFIED.into(),
+        V6 => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 /// The same with a server that hears of no ICMP, and would send packets that do not fit for ever.
 #[test]
 fn smaller_segments_make_up_for_lost_icmp() -> Result<()> {
@@ -88,8 +143,16 @@ fn smaller_segments_make_up_for_lost_icmp() -> Result<()> {
 
 /// A lab whose clients are reached by a path that takes 1,280 bytes.
 fn behind_a_smaller_path(mode: Mode) -> Result<Lab> {
-    let mut lab = Plan::for_mode(mode).layout(Layout::TwoArmed).servers(1).build()?;
-    let clients = "route change 10.1.0.0/24 dev eth0 proto kernel scope link src 10.1.0.1 mtu 1280";
+    behind_a_smaller_path_of(mode, V4, V4)
+}
+
+fn behind_a_smaller_path_of(mode: Mode, service: Family, backends: Family) -> Result<Lab> {
+    let plan = Plan::for_mode(mode).families(service, backends);
+    let mut lab = plan.layout(Layout::TwoArmed).servers(1).build()?;
+    let clients = match service {
+        V4 => "route change 10.1.0.0/24 dev eth0 proto kernel scope link src 10.1.0.1 mtu 1280",
+        V6 => "route change fd00:a:1::/64 dev eth0 proto kernel metric 256 mtu 1280",
+    };
     ip(lab.balancer.netns(), &[clients.to_owned()])?;
     lab.balancer.start()?;
     Ok(lab)

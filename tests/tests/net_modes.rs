@@ -81,6 +81,20 @@ fn fullnat_over_ipv6() -> Result<()> {
 }
 
 #[test]
+fn fullnat_from_ipv4_to_ipv6() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    requests_and_a_download(Plan::for_mode(Mode::Fullnat).families(V4, V6))
+}
+
+#[test]
+fn fullnat_from_ipv6_to_ipv4() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    requests_and_a_download(Plan::for_mode(Mode::Fullnat).families(V6, V4).layout(Layout::TwoArmed))
+}
+
+#[test]
 fn nat_over_ipv6() -> Result<()> {
     needs_lab!();
     requests_and_a_download(Plan::for_mode(Mode::Nat).families(V6, V6))
@@ -224,6 +238,20 @@ fn udp_through_fullnat_over_ipv6() -> Result<()> {
     needs_lab!();
     needs_flow_table!();
     udp(Plan::for_mode(Mode::Fullnat).families(V6, V6))
+}
+
+#[test]
+fn udp_through_fullnat_from_ipv4_to_ipv6() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    udp(Plan::for_mode(Mode::Fullnat).families(V4, V6))
+}
+
+#[test]
+fn udp_through_fullnat_from_ipv6_to_ipv4() -> Result<()> {
+    needs_lab!();
+    needs_flow_table!();
+    udp(Plan::for_mode(Mode::Fullnat).families(V6, V4))
 }
 
 /// Datagrams of many clients reach servers, each client's the same one, and answers come from the VIP.
