@@ -13,7 +13,7 @@
 //! - [`forward`]: to a backend and back
 //! - [`fragments`]: what later fragments follow
 //! - [`outer`]: headers in front
-//! - [`icmp`]: what is answered, and what is said about packets
+//! - [`icmp`]: what is answered, and what is said about packets; [`quoted`]: what that quotes of them
 //! - [`other`]: what has neither TCP nor UDP
 
 mod bytes;
@@ -23,6 +23,7 @@ mod frame;
 mod icmp;
 mod other;
 mod outer;
+mod quoted;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
