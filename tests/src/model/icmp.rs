@@ -165,12 +165,13 @@ impl Balancer {
                     Mode::Fullnat => self.flows.of_clients[&(flow.from, number)],
                     _ => flow.from,
                 };
-                quoted.translated(
-                    frame,
-                    control,
-                    (control.from, backend.address.ip()),
-                    (backend.address, peer),
-                )
+                let to = backend.address;
+                // Who says so has no address of the other version: it is said by whom the backend knows.
+                let from = match to.is_ipv6() == control.is_ipv6 {
+                    true => control.from,
+                    false => peer.ip(),
+                };
+                quoted.rewritten(frame, control, (from, to.ip()), (to, peer), &hop)?
             }
             Mode::L2 => forward::forwarded(frame, &control.ends()),
             Mode::Ipip | Mode::Gue => {
@@ -193,7 +194,8 @@ impl Balancer {
         }
         let vip = self.services[number].vip;
         let vip = SocketAddr::new(vip.address, vip.port);
-        let packet = quoted.translated(frame, control, (vip.ip(), client.ip()), (client, vip));
+        let ends = (vip.ip(), client.ip());
+        let packet = quoted.rewritten(frame, control, ends, (client, vip), &self.clients)?;
         Ok(sent(frame, packet, &self.clients, id))
     }
 }

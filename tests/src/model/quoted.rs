@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lb_common::reason::Reason;
+use lb_userspace::core::observed::ResolvedHop;
 
 use super::bytes::{RIGHT, Sums, address_at, octets, put16, sealed, sum, u16_at};
 use super::forward::{self, Packet, one_hop_less, readdress, seal};
@@ -67,13 +68,27 @@ impl Quoted {
         }
     }
 
-    /// The error with other addresses, about a packet with other addresses and ports.
-    pub fn translated(
+    /// The error with other addresses, about a packet with other addresses and ports; in the version that those have.
+    pub fn rewritten(
         &self,
         frame: &Frame,
         control: &Control,
         (from, to): (IpAddr, IpAddr),
-        (inside_from, inside_to): (SocketAddr, SocketAddr),
+        inside: (SocketAddr, SocketAddr),
+        hop: &ResolvedHop,
+    ) -> Step<Packet> {
+        if to.is_ipv6() == control.is_ipv6 {
+            return Ok(self.translated(frame, control, (from, to), inside));
+        }
+        self.across(frame, control, (from, to), inside, hop)
+    }
+
+    fn translated(
+        &self,
+        frame: &Frame,
+        control: &Control,
+        (from, to): (IpAddr, IpAddr),
+        inside: (SocketAddr, SocketAddr),
     ) -> Packet {
         let ends = control.ends();
         let came = forward::checked(frame.packet, &ends);
@@ -82,15 +97,15 @@ impl Quoted {
         one_hop_less(&mut packet);
         readdress(&mut packet, from, to);
         let start = control.header + 8;
-        let mut inside = Sums::default();
-        self.translate(&mut packet[start..total], (inside_from, inside_to), &mut inside);
+        let mut sums_inside = Sums::default();
+        self.translate(&mut packet[start..total], inside, &mut sums_inside);
         let ends = Ends {
             from: SocketAddr::new(from, 0),
             to: SocketAddr::new(to, 0),
             ..ends
         };
         let mut sums = seal(&mut packet, &ends, &came);
-        sums.wrong.extend(inside.behind(start).wrong);
+        sums.wrong.extend(sums_inside.behind(start).wrong);
         Packet { bytes: packet, sums }
     }
 
@@ -106,6 +121,11 @@ impl Quoted {
                 sums.wrong.push(10);
             }
         }
+        self.put_ports(message, header, (from, to), sums);
+    }
+
+    /// Ports behind so many bytes of header, and what that and the addresses change of the checksum, if it is there.
+    pub fn put_ports(&self, message: &mut [u8], header: usize, (from, to): (SocketAddr, SocketAddr), sums: &mut Sums) {
         put16(message, header, from.port());
         put16(message, header + 2, to.port());
         let at = header + if self.protocol == TCP { 16 } else { 6 };
