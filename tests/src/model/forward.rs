@@ -7,6 +7,7 @@ use lb_common::reason::Reason;
 use lb_userspace::core::model::Mode;
 use lb_userspace::core::observed::ResolvedHop;
 
+use super::across;
 use super::bytes::{RIGHT, Sums, octets, pseudo, put16, sealed, sum, u16_at};
 use super::fragments::Way;
 use super::frame::{Ends, Frame, ICMP, ICMPV6, Part, TCP, UDP};
@@ -82,7 +83,7 @@ impl Balancer {
                     _ => in_outer(frame, ends, packet, service, &backend, hash),
                 }
             }
-            Mode::Nat | Mode::Fullnat => translated(frame, ends, source, backend.address, true),
+            Mode::Nat | Mode::Fullnat => return rewritten(frame, ends, (source, backend.address), &hop, id),
         };
         Ok(sent(frame, packet, &hop, id))
     }
@@ -97,7 +98,7 @@ impl Balancer {
             Err(End(Reason::TtlExpired)) => return Ok(Self::say(frame, Said::TooFar)),
             Err(end) => return Err(end),
         };
-        let largest = usize::from(self.clients.mtu);
+        let largest = across::largest(self.clients.mtu, frame.is_ipv6(), client.is_ipv6());
         if frame.total_length() > largest {
             return Ok(Self::say(frame, Said::TooBig(largest)));
         }
@@ -114,8 +115,7 @@ impl Balancer {
             packet: &clamped.bytes,
             ..*frame
         };
-        let packet = translated(frame, ends, vip, client, true);
-        Ok(sent(frame, packet, &self.clients, id))
+        rewritten(frame, ends, (vip, client), &self.clients, id)
     }
 
     /// The client, service and backend of a backend's packet.
@@ -140,7 +140,8 @@ pub fn largest(service: &Service, backend: &Backend, hop: &ResolvedHop) -> usize
     let added = match service.mode {
         Mode::Ipip => outer,
         Mode::Gue => outer + 8,
-        Mode::Nat | Mode::Fullnat | Mode::L2 => 0,
+        Mode::Fullnat => return across::largest(hop.mtu, service.vip.address.is_ipv6(), backend.address.is_ipv6()),
+        Mode::Nat | Mode::L2 => 0,
     };
     usize::from(hop.mtu).saturating_sub(added)
 }
@@ -285,13 +286,29 @@ pub fn forwarded(frame: &Frame, ends: &Ends) -> Packet {
     Packet { bytes, sums }
 }
 
-/// The packet with other addresses and ports.
-pub fn translated(frame: &Frame, ends: &Ends, from: SocketAddr, to: SocketAddr, forwarded: bool) -> Packet {
+/// The packet with other addresses and ports to a next hop; in the version that those have.
+pub fn rewritten(
+    frame: &Frame,
+    ends: &Ends,
+    (from, to): (SocketAddr, SocketAddr),
+    hop: &ResolvedHop,
+    backend: u32,
+) -> Step<Fate> {
+    if to.is_ipv6() == frame.is_ipv6() {
+        return Ok(sent(frame, translated(frame, ends, from, to), hop, backend));
+    }
+    if let Some(most) = across::too_big(frame, ends, hop) {
+        return Ok(across::said(frame, ends, most));
+    }
+    let packet = across::translated(frame, ends, from, to)?;
+    Ok(sent(frame, packet, hop, backend))
+}
+
+/// The packet with other addresses and ports, and one hop less to go.
+fn translated(frame: &Frame, ends: &Ends, from: SocketAddr, to: SocketAddr) -> Packet {
     let came = checked(frame.packet, ends);
     let mut bytes = frame.packet.to_vec();
-    if forwarded {
-        one_hop_less(&mut bytes);
-    }
+    one_hop_less(&mut bytes);
     readdress(&mut bytes, from.ip(), to.ip());
     if !matches!(ends.part, Part::Later(_)) {
         put16(&mut bytes, ends.header, from.port());

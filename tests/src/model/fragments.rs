@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use lb_common::reason::Reason;
 use lb_userspace::core::model::Mode;
 
-use super::forward::{forwarded, largest, sent, translated};
+use super::across;
+use super::forward::{forwarded, largest, rewritten, sent};
 use super::frame::{Ends, Frame, Part};
 use super::icmp::Said;
 use super::outer::in_outer;
@@ -122,19 +123,18 @@ impl Balancer {
             Mode::Ipip | Mode::Gue => in_outer(frame, ends, forwarded(frame, ends), service, &backend, hash),
             Mode::Nat | Mode::Fullnat => {
                 let to = SocketAddr::new(backend.address.ip(), 0);
-                translated(frame, ends, SocketAddr::new(from, 0), to, true)
+                return rewritten(frame, ends, (SocketAddr::new(from, 0), to), &hop, id);
             }
         };
         Ok(sent(frame, packet, &hop, id))
     }
 
     fn to_client(&self, frame: &Frame, ends: &Ends, (number, id): (usize, u32), client: IpAddr) -> Step<Fate> {
-        let largest = usize::from(self.clients.mtu);
+        let largest = across::largest(self.clients.mtu, frame.is_ipv6(), client.is_ipv6());
         if frame.total_length() > largest {
             return Ok(Self::say(frame, Said::TooBig(largest)));
         }
         let service = SocketAddr::new(self.services[number].vip.address, 0);
-        let packet = translated(frame, ends, service, SocketAddr::new(client, 0), true);
-        Ok(sent(frame, packet, &self.clients, id))
+        rewritten(frame, ends, (service, SocketAddr::new(client, 0)), &self.clients, id)
     }
 }

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use lb_common::reason::Reason;
 use lb_userspace::core::model::Mode;
 
-use super::bytes::{RIGHT, Sums, address_at, octets, pseudo, put16, sealed, sum, u16_at};
-use super::forward::{self, Packet, largest, one_hop_less, readdress, seal, sent};
-use super::frame::{Ends, Frame, ICMP, ICMPV6, Part, SCTP, TCP, UDP};
+use super::bytes::{pseudo, put16, sum, u16_at};
+use super::forward::{self, largest, readdress, seal, sent};
+use super::frame::{Ends, Frame, ICMP, ICMPV6, Part};
 use super::outer::in_outer;
+use super::quoted::Quoted;
 use super::{Balancer, Fate, Step, Wanted, end};
 
 /// How much of a packet an error quotes: the first of these that the packet has, if its IP header and eight bytes fit in.
@@ -164,12 +165,13 @@ impl Balancer {
                     Mode::Fullnat => self.flows.of_clients[&(flow.from, number)],
                     _ => flow.from,
                 };
-                quoted.translated(
-                    frame,
-                    control,
-                    (control.from, backend.address.ip()),
-                    (backend.address, peer),
-                )
+                let to = backend.address;
+                // Who says so has no address of the other version: it is said by whom the backend knows.
+                let from = match to.is_ipv6() == control.is_ipv6 {
+                    true => control.from,
+                    false => peer.ip(),
+                };
+                quoted.rewritten(frame, control, (from, to.ip()), (to, peer), &hop)?
             }
             Mode::L2 => forward::forwarded(frame, &control.ends()),
             Mode::Ipip | Mode::Gue => {
@@ -192,7 +194,8 @@ impl Balancer {
         }
         let vip = self.services[number].vip;
         let vip = SocketAddr::new(vip.address, vip.port);
-        let packet = quoted.translated(frame, control, (vip.ip(), client.ip()), (client, vip));
+        let ends = (vip.ip(), client.ip());
+        let packet = quoted.rewritten(frame, control, ends, (client, vip), &self.clients)?;
         Ok(sent(frame, packet, &self.clients, id))
     }
 }
@@ -222,13 +225,14 @@ fn back(frame: &Frame, packet: &[u8]) -> Vec<u8> {
 }
 
 /// An ICMP packet, whole.
-struct Control {
-    from: IpAddr,
-    to: IpAddr,
-    is_ipv6: bool,
-    header: usize,
-    kind: u8,
-    code: u8,
+pub struct Control {
+    pub from: IpAddr,
+    pub to: IpAddr,
+    pub is_ipv6: bool,
+    /// Bytes of its IP header.
+    pub header: usize,
+    pub kind: u8,
+    pub code: u8,
 }
 
 impl Control {
@@ -255,7 +259,7 @@ impl Control {
     }
 
     /// As ends without ports.
-    fn ends(&self) -> Ends {
+    pub fn ends(&self) -> Ends {
         Ends {
             from: SocketAddr::new(self.from, 0),
             to: SocketAddr::new(self.to, 0),
@@ -273,119 +277,5 @@ impl Ends {
             to: self.from,
             ..*self
         }
-    }
-}
-
-/// A packet that an error quotes.
-struct Quoted {
-    from: SocketAddr,
-    to: SocketAddr,
-    protocol: u8,
-}
-
-impl Quoted {
-    /// The one that an error is about, if it says whose it was: sent by who gets the error.
-    fn read(frame: &Frame, control: &Control) -> Step<Self> {
-        let icmp = if control.is_ipv6 { ICMPV6 } else { ICMP };
-        let Some(mut quoted) = Self::of(frame, control) else {
-            return end(Reason::NotTcpUdp);
-        };
-        if quoted.from.ip() != control.to || quoted.protocol == icmp {
-            return end(Reason::NotTcpUdp);
-        }
-        if ![TCP, UDP, SCTP].contains(&quoted.protocol) {
-            quoted.from.set_port(0);
-            quoted.to.set_port(0);
-        }
-        Ok(quoted)
-    }
-
-    fn of(frame: &Frame, control: &Control) -> Option<Self> {
-        let message = &frame.packet[control.header + 8..frame.total_length()];
-        let is_ipv6 = control.is_ipv6;
-        let (header, first, protocol) = if is_ipv6 { (40, 8, 6) } else { (20, 12, 9) };
-        let length = if is_ipv6 { 16 } else { 4 };
-        let is_header = match is_ipv6 {
-            // Behind extension headers it does not tell, either.
-            true => message.first()? >> 4 == 6 && ![0, 43, 44, 60].contains(message.get(6)?),
-            // With options the ports are elsewhere; in a later fragment there are none.
-            false => *message.first()? == 0x45 && u16_at(message, 6)? & 0x1fff == 0,
-        };
-        if !is_header {
-            return None;
-        }
-        let address = |at| address_at(message, at, is_ipv6);
-        Some(Self {
-            from: SocketAddr::new(address(first)?, u16_at(message, header)?),
-            to: SocketAddr::new(address(first + length)?, u16_at(message, header + 2)?),
-            protocol: *message.get(protocol)?,
-        })
-    }
-
-    /// The flow of a packet that answers it.
-    fn turned(&self, header: usize) -> Ends {
-        Ends {
-            from: self.to,
-            to: self.from,
-            protocol: self.protocol,
-            header,
-            part: Part::Whole,
-        }
-    }
-
-    /// The error with other addresses, about a packet with other addresses and ports.
-    fn translated(
-        &self,
-        frame: &Frame,
-        control: &Control,
-        (from, to): (IpAddr, IpAddr),
-        (inside_from, inside_to): (SocketAddr, SocketAddr),
-    ) -> Packet {
-        let ends = control.ends();
-        let came = forward::checked(frame.packet, &ends);
-        let total = frame.total_length();
-        let mut packet = frame.packet.to_vec();
-        one_hop_less(&mut packet);
-        readdress(&mut packet, from, to);
-        let start = control.header + 8;
-        let mut inside = Sums::default();
-        self.translate(&mut packet[start..total], (inside_from, inside_to), &mut inside);
-        let ends = Ends {
-            from: SocketAddr::new(from, 0),
-            to: SocketAddr::new(to, 0),
-            ..ends
-        };
-        let mut sums = seal(&mut packet, &ends, &came);
-        sums.wrong.extend(inside.behind(start).wrong);
-        Packet { bytes: packet, sums }
-    }
-
-    fn translate(&self, message: &mut [u8], (from, to): (SocketAddr, SocketAddr), sums: &mut Sums) {
-        let header = if from.is_ipv6() { 40 } else { 20 };
-        let all = (header == 20).then(|| sum(&[&message[..20]]));
-        readdress(message, from.ip(), to.ip());
-        if let Some(all) = all {
-            put16(message, 10, 0);
-            let checksum = sealed(&[&message[..20]], all);
-            put16(message, 10, checksum);
-            if all != RIGHT {
-                sums.wrong.push(10);
-            }
-        }
-        put16(message, header, from.port());
-        put16(message, header + 2, to.port());
-        let at = header + if self.protocol == TCP { 16 } else { 6 };
-        let Some(old) = u16_at(message, at).filter(|old| self.protocol == TCP || *old != 0) else {
-            return;
-        };
-        // What else it covers is not all there, but is what it was: so the sum of what changes is what it was.
-        let part = |from: &SocketAddr, to: &SocketAddr| {
-            let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
-            [octets(from.ip()), octets(to.ip()), ports].concat()
-        };
-        let before = sum(&[&part(&self.from, &self.to), &old.to_be_bytes()]);
-        let checksum = sealed(&[&part(&from, &to)], before);
-        put16(message, at, checksum);
-        sums.wrong.push(at);
     }
 }

@@ -11,11 +11,13 @@
 //! - [`bytes`]: fields and sums
 //! - [`frame`]: tags, IP headers, ports
 //! - [`forward`]: to a backend and back
+//! - [`across`]: from IPv4 to IPv6, or the other way
 //! - [`fragments`]: what later fragments follow
 //! - [`outer`]: headers in front
-//! - [`icmp`]: what is answered, and what is said about packets
+//! - [`icmp`]: what is answered, and what is said about packets; [`quoted`]: what that quotes of them
 //! - [`other`]: what has neither TCP nor UDP
 
+mod across;
 mod bytes;
 mod forward;
 mod fragments;
@@ -23,6 +25,7 @@ mod frame;
 mod icmp;
 mod other;
 mod outer;
+mod quoted;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
