@@ -184,11 +184,14 @@ impl<F: Balanced + Translated> What<F> {
     #[inline(always)]
     fn there<T: Balanced + Translated>(&self, across: Across, backend: &'static Backend) -> Step<Course<T>> {
         let tags = if backend.flags & backend_flags::TAGGED == 0 {
-            Some(&Tags::NONE)
+            Tags::NONE
         } else {
-            BACKEND_TAGS.get(across.backend)
+            match BACKEND_TAGS.get(across.backend) {
+                Some(tags) => *tags,
+                None => return exit(Reason::Internal),
+            }
         };
-        let (Some(source), Some(tags)) = (SOURCE_ADDRS.get(across.index / PORTS_PER_SOURCE), tags) else {
+        let Some(source) = SOURCE_ADDRS.get(across.index / PORTS_PER_SOURCE) else {
             return exit(Reason::Internal);
         };
         Ok(Course {
@@ -200,7 +203,7 @@ impl<F: Balanced + Translated> What<F> {
             },
             room: backend.largest as u32,
             macs: backend.ethernet,
-            tags: *tags,
+            tags,
             way: way_number(Some(send::way(self.packet.ingress, backend.egress)?)),
         })
     }
