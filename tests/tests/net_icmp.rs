@@ -109,7 +109,10 @@ fn clients_hear_that_nobody_listens() -> Result<()> {
         let backend = lab.backend_at(server, PORT).to_string();
         lab.balancer.lb_ok(&["backend", "add", "deaf/server", &backend])?;
         look::wait_until_all_take_flows(&lab.balancer, "deaf")?;
-        let socket = lab.client.netns().run(|| Ok(UdpSocket::bind((unspecified(service), 0))?))?;
+        let socket = lab
+            .client
+            .netns()
+            .run(|| Ok(UdpSocket::bind((unspecified(service), 0))?))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.connect(lab.vip_at(PORT))?;
         socket.send(b"is anybody there?")?;
