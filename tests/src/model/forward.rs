@@ -25,12 +25,12 @@ pub struct Packet {
     pub sums: Sums,
 }
 
-/// Where checksums are, and what the sums over all that they cover are.
+/// What the sums over all that checksums cover are.
 pub struct Checked {
     /// Of IPv4's header.
     pub header: Option<u16>,
-    /// Of what is behind the header, if it has one; and where it is.
-    pub transport: Option<(u16, usize)>,
+    /// Of what is behind the header, if it has one.
+    pub transport: Option<u16>,
 }
 
 impl Balancer {
@@ -167,12 +167,12 @@ pub fn sent(frame: &Frame, packet: Packet, hop: &ResolvedHop, backend: u32) -> F
 /// The sums of a packet as it came.
 pub fn checked(packet: &[u8], ends: &Ends) -> Checked {
     let header = (packet[0] >> 4 == 4).then(|| sum(&[&packet[..ends.header]]));
-    let transport = covered(packet, ends).map(|(range, at)| {
+    let transport = covered(packet, ends).map(|(range, _)| {
         let pseudo = match ends.protocol {
             ICMP => Vec::new(),
             _ => pseudo(ends.from.ip(), ends.to.ip(), ends.protocol, range.len()),
         };
-        (sum(&[&pseudo, &packet[range]]), at)
+        sum(&[&pseudo, &packet[range]])
     });
     Checked { header, transport }
 }
@@ -215,7 +215,7 @@ pub fn seal(packet: &mut [u8], ends: &Ends, came: &Checked) -> Sums {
             sums.wrong.push(10);
         }
     }
-    if let (Some((all, at)), Some((range, _))) = (came.transport, covered(packet, ends)) {
+    if let (Some(all), Some((range, at))) = (came.transport, covered(packet, ends)) {
         put16(packet, at, 0);
         let pseudo = match ends.protocol {
             ICMP => Vec::new(),

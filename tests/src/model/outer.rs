@@ -103,7 +103,7 @@ enum Inside {
 fn inside(packet: &[u8], ends: &Ends) -> Inside {
     let is_ipv6 = packet[0] >> 4 == 6;
     let checked = checked(packet, ends);
-    let Some((transport, _)) = checked.transport else {
+    let Some(transport) = checked.transport else {
         return Inside::Uncovered;
     };
     let total = match is_ipv6 {

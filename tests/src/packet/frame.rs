@@ -1,5 +1,6 @@
 //! Frames, built by a crate that shares no code with ours: every length and checksum is computed anew, over the whole packet.
 
+mod across;
 mod read;
 
 use std::net::{IpAddr, SocketAddr};
@@ -29,6 +30,8 @@ pub struct Frame {
     pub payload: Vec<u8>,
     /// Bytes behind the packet: short frames are filled up.
     pub padding: Vec<u8>,
+    /// Whether it was of the other family before.
+    is_translated: bool,
     /// What is in front of it.
     outer: Option<Outer>,
 }
@@ -111,6 +114,7 @@ impl Frame {
             transport,
             payload: Vec::new(),
             padding: Vec::new(),
+            is_translated: false,
             outer: None,
         }
     }
@@ -322,7 +326,11 @@ impl Frame {
     pub fn bytes(&self) -> Vec<u8> {
         let mut ip = self.ip.clone();
         let mut behind = self.chain(&mut ip);
-        behind.extend_from_slice(&self.segment());
+        let segment = self.segment();
+        if self.is_translated {
+            ip = ip.of_translated(segment.len(), self.checksum(&segment));
+        }
+        behind.extend_from_slice(&segment);
         let mut packet = ip.sealed(behind.len());
         packet.extend_from_slice(&behind);
         if let Some(outer) = &self.outer {

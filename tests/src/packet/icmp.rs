@@ -18,6 +18,8 @@ pub struct Icmp {
     pub class: u8,
     /// Whether IPv4 says that it is not to be fragmented.
     pub dont_fragment: bool,
+    /// Whether it was of the other family before: IPv4 says what it then has to.
+    pub is_translated: bool,
     pub kind: u8,
     pub code: u8,
     /// What stands behind the checksum.
@@ -37,6 +39,7 @@ impl Icmp {
             ttl: 60,
             class: 0,
             dont_fragment: true,
+            is_translated: false,
             kind,
             code,
             rest: [0; 4],
@@ -80,6 +83,10 @@ impl Icmp {
                 header.expect("short enough").to_bytes().to_vec()
             }
         };
+        if self.is_translated {
+            let checksum = u16::from_be_bytes([message[2], message[3]]);
+            ip = ip.of_translated(message.len() + self.payload.len(), checksum);
+        }
         let mut packet = ip.sealed(message.len() + self.payload.len());
         packet.extend(message);
         packet.extend_from_slice(&self.payload);

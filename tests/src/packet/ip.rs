@@ -49,6 +49,17 @@ impl Ip {
         }
     }
 
+    /// As one of RFC 7915 in front of so many bytes, which have this checksum: IPv4 may be fragmented if it is small (section 5.1), and is then
+    /// identified by that.
+    pub fn of_translated(mut self, payload: usize, checksum: u16) -> Self {
+        if let Self::V4(ip) = &mut self {
+            let is_small = payload + 20 <= 1260;
+            ip.dont_fragment = !is_small;
+            ip.identification = if is_small { checksum } else { 0 };
+        }
+        self
+    }
+
     /// The header's bytes, with its length and checksum.
     pub fn sealed(self, payload: usize) -> Vec<u8> {
         match self {

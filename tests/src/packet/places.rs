@@ -66,6 +66,13 @@ pub enum Family {
 impl Family {
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
+    pub const fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
     /// What clients connect to.
     pub fn service(self) -> SocketAddr {
         match self {

@@ -31,6 +31,7 @@ impl Frame {
             transport: Transport::Other,
             payload: payload.to_vec(),
             padding: Vec::new(),
+            is_translated: false,
             outer: None,
         };
         assert_eq!(frame.bytes(), bytes);
@@ -73,6 +74,7 @@ impl Frame {
             transport,
             payload: payload.to_vec(),
             padding: padding.to_vec(),
+            is_translated: false,
             outer: None,
         };
         (frame.bytes() == bytes).then_some(frame)

@@ -294,11 +294,7 @@ impl Door {
     }
 
     pub fn backend_family(&self, family: Family) -> Family {
-        match (self.crossed, family) {
-            (false, family) => family,
-            (true, Family::V4) => Family::V6,
-            (true, Family::V6) => Family::V4,
-        }
+        if self.crossed { family.other() } else { family }
     }
 
     pub fn wanted(&self, family: Family, protocol: Protocol) -> Wanted {
