@@ -1,6 +1,6 @@
 //! IPv6, and either family in the other: services of a mode each, and clients' packets to them.
 
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use lb_tests::packet::places::{BACKEND_HOP, TUNNEL_PORT};
 use lb_userspace::core::image::BackendKey;
@@ -11,8 +11,14 @@ use lb_userspace::core::plan::{Wanted, WantedBackend};
 use super::world::{self, BACKENDS, Kind, TABLE_SIZE};
 use crate::bpf::feed::{Flows, Traffic};
 
-/// Source addresses of `fullnat` for as many flows as are measured.
-pub const SOURCES: u16 = 2;
+/// IPv6 addresses that `fullnat` sends from: enough for as many flows as are measured, of two services.
+const SOURCES: u16 = 3;
+/// IPv4 addresses that it sends IPv6 clients' packets from.
+const SOURCES_ACROSS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 254, 0, 1), Ipv4Addr::new(10, 254, 0, 2)];
+/// All of them, with that of tunnels.
+pub const ALL_SOURCES: u32 = SOURCES as u32 + SOURCES_ACROSS.len() as u32 + 1;
+/// Services of `fullnat`.
+pub const FULLNAT: u32 = 3;
 
 /// A service over TCP that IPv6 has a part in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +41,7 @@ const fn service(mode: Mode, name: &'static str, service: bool, backends: bool) 
     }
 }
 
-pub const SERVICES: [Service; 9] = [
+pub const SERVICES: [Service; 11] = [
     service(Mode::Ipip, "ipv6", true, true),
     service(Mode::Ipip, "ipv6-in-ipv4", true, false),
     service(Mode::Ipip, "ipv4-in-ipv6", false, true),
@@ -45,6 +51,8 @@ pub const SERVICES: [Service; 9] = [
     service(Mode::L2, "ipv6", true, true),
     service(Mode::Nat, "ipv6", true, true),
     service(Mode::Fullnat, "ipv6", true, true),
+    service(Mode::Fullnat, "ipv6-to-ipv4", true, false),
+    service(Mode::Fullnat, "ipv4-to-ipv6", false, true),
 ];
 
 const fn address(kind: u16, number: u16) -> Ipv6Addr {
@@ -95,6 +103,10 @@ impl Service {
 
     pub fn wanted(self) -> Wanted {
         let own = (1..=SOURCES).map(|number| address(2, number).into());
+        let v4 = match self.mode {
+            Mode::Fullnat => SOURCES_ACROSS.to_vec(),
+            _ => vec![world::TUNNEL_SOURCE],
+        };
         Wanted {
             vip: self.vip(),
             mode: self.mode,
@@ -102,7 +114,7 @@ impl Service {
             tunnel_port: TUNNEL_PORT,
             spread: Vec::new(),
             mss_clamp: None,
-            sources: std::iter::once(world::TUNNEL_SOURCE.into()).chain(own).collect(),
+            sources: v4.into_iter().map(Into::into).chain(own).collect(),
             backends: (0..BACKENDS).map(|number| self.backend(number)).collect(),
         }
     }

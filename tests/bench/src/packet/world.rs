@@ -111,8 +111,8 @@ impl Balancer {
                 backends: 4096,
                 slots: (MODES.len() * 2 + six::SERVICES.len() + vlan::MODES.len()) as u32 * TABLE_SIZE,
                 // Half as many again, and those over UDP and IPv6: a table that is full to its limit refuses some.
-                flows: (flows + 2 * flows.min(FEW)) * 3 / 2,
-                sources: sources + u32::from(six::SOURCES) + 1,
+                flows: (flows + (1 + six::FULLNAT) * flows.min(FEW)) * 3 / 2,
+                sources: sources + six::ALL_SOURCES,
             },
             ports: (1024..=65_535).collect(),
             trace,
