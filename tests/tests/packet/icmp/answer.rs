@@ -17,7 +17,7 @@ const QUOTED: [usize; 5] = [512, 128, 68, 48, 28];
 const PER_SECOND: usize = 1000;
 
 /// An error about a packet that came in, as the client gets it.
-fn error(family: Family, kind: (u8, u8), rest: [u8; 4], packet: &[u8]) -> Icmp {
+pub fn error(family: Family, kind: (u8, u8), rest: [u8; 4], packet: &[u8]) -> Icmp {
     let quoted = QUOTED.into_iter().find(|bytes| *bytes <= packet.len());
     let quoted = quoted.expect("no packet is shorter");
     Icmp {
@@ -32,7 +32,7 @@ fn error(family: Family, kind: (u8, u8), rest: [u8; 4], packet: &[u8]) -> Icmp {
 }
 
 /// RFC 1191, section 4; RFC 4443, section 3.2.
-fn too_big(family: Family, mtu: u16, packet: &[u8]) -> Icmp {
+pub fn too_big(family: Family, mtu: u16, packet: &[u8]) -> Icmp {
     let [high, low] = mtu.to_be_bytes();
     let kind = match family {
         Family::V4 => (3, 4),

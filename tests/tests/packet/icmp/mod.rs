@@ -3,7 +3,7 @@
 //! What is expected is built by a crate that computes every length and checksum anew.
 
 mod about;
-mod answer;
+pub mod answer;
 mod client;
 mod echo;
 

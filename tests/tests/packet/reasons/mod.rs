@@ -11,6 +11,7 @@ use lb_userspace::edge::dataplane::run::{Arrival, Verdict};
 
 mod by_shape;
 mod by_state;
+mod by_version;
 
 const MODES: [Mode; 5] = [Mode::Fullnat, Mode::Nat, Mode::L2, Mode::Ipip, Mode::Gue];
 
@@ -75,6 +76,7 @@ fn of_fullnat(reason: Reason, what: &'static str, packet: Vec<u8>, fill: fn(&mut
 fn rows() -> Vec<Row> {
     let mut rows = by_shape::rows();
     rows.extend(by_state::rows());
+    rows.extend(by_version::rows());
     rows
 }
 
