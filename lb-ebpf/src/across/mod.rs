@@ -98,10 +98,13 @@ fn between<F: Balanced + Translated, T: Balanced + Translated, const TRACED: boo
     let Some(backend) = BACKENDS.get(across.backend).filter(|backend| is_there(backend)) else {
         return exit(Reason::BackendGone);
     };
-    let what = What::<F>::of(ctx, frame)?;
-    let outcome = what.leave::<T, TRACED>(ctx, frame, across, backend);
+    let addresses = F::without_ports(&frame.window)?;
+    let fragment = F::fragment(&frame.window, &addresses)?;
+    let is_error = addresses.protocol == F::ICMP && !fragment.is_one();
+    let outcome = What::of(ctx, frame, addresses, fragment, is_error)
+        .and_then(|what| what.leave::<T, TRACED>(ctx, frame, across, backend));
     if let Err(Exit(reason)) = outcome
-        && !what.is_error
+        && !is_error
     {
         handed::to_icmp(ctx, frame.tagged, reason);
     }
@@ -118,16 +121,15 @@ struct What<F: Translated> {
 
 impl<F: Balanced + Translated> What<F> {
     #[inline(always)]
-    fn of(ctx: &XdpContext, frame: &Untagged) -> Step<Self> {
+    fn of(
+        ctx: &XdpContext,
+        frame: &Untagged,
+        addresses: Addresses<F>,
+        fragment: Fragment,
+        is_error: bool,
+    ) -> Step<Self> {
         let window = &frame.window;
-        let addresses = F::without_ports(window)?;
-        let fragment = F::fragment(window, &addresses)?;
-        let is_error = addresses.protocol == F::ICMP && !fragment.is_one();
-        if !is_error && addresses.protocol != protocol::TCP && addresses.protocol != protocol::UDP {
-            return exit(Reason::NotTranslated);
-        }
-        let is_later = fragment.is_later();
-        let packet = if is_error || is_later {
+        let packet = if is_error || fragment.is_later() {
             parse::bare(ctx, window, addresses)?
         } else {
             parse::whole(ctx, window, parse::with_ports(window, addresses)?)?

@@ -34,6 +34,9 @@ pub fn translate<F: Translated, T: Translated>(
     let is_later = fragment.is_later();
     if is_fragment {
         rewrite::fits(packet, course.room.saturating_sub(T::FRAGMENT_BYTES as u32))?;
+        if !fragment.is_plain {
+            return exit(Reason::NotTranslated);
+        }
     }
     let Some(header) = F::read(window, L3) else {
         return exit(Reason::Internal);

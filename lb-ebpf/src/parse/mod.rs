@@ -77,7 +77,7 @@ pub trait Header: Family {
     /// are 0, and the header goes as far as it could be followed.
     fn without_ports(window: &Window) -> Step<Addresses<Self>>;
 
-    /// What is said of a fragment whose data begins behind all that [`Header::without_ports`], which it was read by, has followed.
+    /// What is said of a fragment by the headers that [`Header::without_ports`], which it was read by, has followed.
     fn fragment(window: &Window, addresses: &Addresses<Self>) -> Step<Fragment>;
 
     /// Which datagram a fragment is of. Good as long as [`Header::is_first_fragment`].
@@ -91,12 +91,15 @@ pub struct Fragment {
     /// `offset:13 | reserved:2 | more:1`, the reserved ones 0.
     pub offset: u16,
     pub identification: u32,
+    /// Whether TCP or UDP, or what is left of it, is all that its part of the datagram has.
+    pub is_plain: bool,
 }
 
 impl Fragment {
     pub const NONE: Self = Self {
         offset: 0,
         identification: 0,
+        is_plain: true,
     };
 
     /// Of what IPv4's header has: flags and offset, and the identification.
@@ -106,6 +109,7 @@ impl Fragment {
         Self {
             offset: (word << 3 | word >> 13 & 1).to_be(),
             identification: u32::from_ne_bytes([0, 0, high, low]),
+            is_plain: true,
         }
     }
 

@@ -99,7 +99,7 @@ impl Header for V6 {
         })
     }
 
-    /// Headers behind the fragment's are the datagram's own, of which the offsets count.
+    /// Headers behind the fragment's are the datagram's own, of which the offsets count. Of those it only matters that they are there.
     #[inline(always)]
     fn fragment(window: &Window, addresses: &Addresses<V6>) -> Step<Fragment> {
         let Some(found) = FOUND.get(0) else {
@@ -115,19 +115,26 @@ impl Header for V6 {
         };
         // SAFETY: checked to lie in the frame.
         let last = unsafe { &*last };
-        let fragment = Fragment {
-            offset: last.offset & (wire::FRAGMENT6_OFFSET | wire::MORE_FRAGMENTS6),
-            identification: last.identification,
-        };
-        let is_last = last.next_header == addresses.protocol
-            && fragment.identification == found.identification
-            && fragment.is_later() == is_later
-            && (is_later || fragment.offset != 0);
-        if is_last {
-            Ok(fragment)
+        let (offset, identification) = (
+            last.offset & (wire::FRAGMENT6_OFFSET | wire::MORE_FRAGMENTS6),
+            last.identification,
+        );
+        let has_offset = offset & wire::FRAGMENT6_OFFSET != 0;
+        let is_fragments_header = last.next_header == addresses.protocol
+            && identification == found.identification
+            && has_offset == is_later
+            && (is_later || offset != 0);
+        let is_tcp_or_udp = addresses.protocol == protocol::TCP || addresses.protocol == protocol::UDP;
+        let other = if is_later {
+            wire::FRAGMENT6_OFFSET
         } else {
-            exit(Reason::NotTranslated)
-        }
+            wire::MORE_FRAGMENTS6
+        };
+        Ok(Fragment {
+            offset: if is_fragments_header { offset } else { other },
+            identification,
+            is_plain: is_fragments_header && is_tcp_or_udp,
+        })
     }
 
     #[inline(always)]
