@@ -95,18 +95,25 @@ fn rewritten(traced: &Value) -> Result<BTreeMap<&str, &str>> {
 fn a_connection_goes_where_its_trace_says() -> Result<()> {
     needs_trace!();
     needs_flow_table!();
-    connections_go_where_their_traces_say(Family::V4)
+    connections_go_where_their_traces_say(Family::V4, Family::V4)
 }
 
 #[test]
 fn a_connection_goes_where_its_trace_says_over_ipv6() -> Result<()> {
     needs_trace!();
     needs_flow_table!();
-    connections_go_where_their_traces_say(Family::V6)
+    connections_go_where_their_traces_say(Family::V6, Family::V6)
 }
 
-fn connections_go_where_their_traces_say(family: Family) -> Result<()> {
-    let lab = standing(Plan::for_mode(Mode::Fullnat).families(family, family))?;
+#[test]
+fn a_connection_goes_where_its_trace_says_from_ipv6_to_ipv4() -> Result<()> {
+    needs_trace!();
+    needs_flow_table!();
+    connections_go_where_their_traces_say(Family::V6, Family::V4)
+}
+
+fn connections_go_where_their_traces_say(service: Family, backends: Family) -> Result<()> {
+    let lab = standing(Plan::for_mode(Mode::Fullnat).families(service, backends))?;
     let (balancer, vip) = (&lab.balancer, lab.vip());
     let mut used = BTreeSet::new();
     for port in PORTS {
