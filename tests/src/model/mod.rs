@@ -98,6 +98,17 @@ pub struct Flows {
     by_source: HashMap<SocketAddr, Held>,
     /// How many ports of each source are given out.
     given: HashMap<IpAddr, usize>,
+    /// All of them, in the order in which they began.
+    begun: Vec<Flow>,
+}
+
+/// A flow of `fullnat`, as its two sides know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    pub client: SocketAddr,
+    pub service: SocketAddr,
+    pub source: SocketAddr,
+    pub backend: SocketAddr,
 }
 
 /// Whose flow a source port is.
@@ -261,7 +272,9 @@ impl Balancer {
         if let Some(source) = self.flows.of_clients.get(&key) {
             return Ok((id, *source));
         }
-        let address = self.services[number].backends[&id].source;
+        let service = &self.services[number];
+        let backend = service.backends[&id];
+        let address = backend.source;
         let given = self.flows.given.entry(address).or_default();
         let Some(port) = self.ports.get(*given) else {
             return end(Reason::PortsExhausted);
@@ -275,11 +288,17 @@ impl Balancer {
             backend: id,
         };
         self.flows.by_source.insert(source, held);
+        self.flows.begun.push(Flow {
+            client: ends.from,
+            service: ends.to,
+            source,
+            backend: backend.address,
+        });
         Ok((id, source))
     }
 
-    /// Flows that there are.
-    pub fn flows(&self) -> usize {
-        self.flows.of_clients.len()
+    /// Flows that there are, in the order in which they began.
+    pub fn flows(&self) -> &[Flow] {
+        &self.flows.begun
     }
 }

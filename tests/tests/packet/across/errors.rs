@@ -226,7 +226,7 @@ fn what_fits_is_guessed_where_it_is_not_said() {
     }
 }
 
-/// What a quoted packet says that it is not to be fragmented by is what it is to be said by in IPv4 (RFC 7915, section 5.1).
+/// On both sides of what IPv4 may fragment (RFC 7915, section 5.1): the quoted header says so, too.
 #[test]
 fn quoted_packets_of_each_size() {
     needs_flow_table!();

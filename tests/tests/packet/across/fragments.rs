@@ -137,7 +137,7 @@ fn a_fragment_that_fits_as_a_whole_packet_would() {
         assert_eq!(bad_checksum(&answer), None);
         let later = world.not_sent("a later one", &large[1], Reason::TooBig);
         assert_eq!(later.verdict, Verdict::Drop);
-        // It was followed, as the last one of them fits.
+        // The first was remembered all the same: the last one, which fits, follows it.
         world.sent("the last", &large[2]);
         let wanted = cut(&leaves(&way, &datagram(4000), 1), left(&way), 1448);
         for (part, wanted) in fitting.iter().zip(wanted) {

@@ -53,7 +53,7 @@ const PLAIN: Door = Door {
 };
 
 /// Services of each family, one for each protocol.
-pub const DOORS: [Door; 28] = [
+pub const DOORS: [Door; 31] = [
     PLAIN,
     Door {
         port: 81,
@@ -164,6 +164,30 @@ pub const DOORS: [Door; 28] = [
         backends: (170, 2),
         is_spread: true,
         crossed: true,
+        ..PLAIN
+    },
+    // Between IP versions; through links that take little, or more than usual.
+    Door {
+        port: 98,
+        backends: (226, 3),
+        crossed: true,
+        ..PLAIN
+    },
+    Door {
+        port: 99,
+        backends: (230, 2),
+        crossed: true,
+        tags: Some(&[customer(11)]),
+        mtu: 1280,
+        ..PLAIN
+    },
+    Door {
+        port: 100,
+        backends: (232, 2),
+        crossed: true,
+        tags: None,
+        mtu: 3300,
+        mss_clamp: Some(1220),
         ..PLAIN
     },
     // A port of its own in the range of another, and that in the one that has all the others.

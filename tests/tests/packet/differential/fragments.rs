@@ -32,9 +32,10 @@ impl Generator {
         }
         .bytes();
         let identification = self.random.below(IDENTIFICATIONS) as u32;
-        // As little as the first may have, or a good part of it.
+        // As little as the first may have, or a good part of it, or about as much as a link takes.
         let most = match self.random.below(6) {
             0 => 8 * (1 + self.random.below(4)),
+            1 => 8 * (150 + self.random.below(40)),
             _ => 8 * (5 + self.random.below(60)),
         };
         let mut parts = cut(&frame, identification, most);

@@ -3,10 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::ip_number;
+use lb_tests::model::Flow;
 use lb_tests::packet::places::{BACKEND_MAC, BALANCER_MAC, Family, STRANGER, STRANGER6};
 use lb_tests::packet::tag::{Tag, tagged};
 use lb_tests::packet::{Frame, Icmp, Random};
 use lb_userspace::core::model::Mode;
+use lb_userspace::edge::dataplane::run::MAX_FRAME;
 
 use super::doors::{DOORS, Door, in_prefix};
 
@@ -20,6 +22,8 @@ pub struct Generator {
     pub(super) random: Random,
     /// Fragments of datagrams that have begun.
     pub(super) parts: Vec<Vec<u8>>,
+    /// Flows of `fullnat` that have begun.
+    flows: Vec<Flow>,
 }
 
 impl Generator {
@@ -27,7 +31,13 @@ impl Generator {
         Self {
             random,
             parts: Vec::new(),
+            flows: Vec::new(),
         }
+    }
+
+    /// Flows that have begun, of which those are known that did before.
+    pub fn meet(&mut self, flows: &[Flow]) {
+        self.flows.extend(&flows[self.flows.len()..]);
     }
 
     /// One more.
@@ -46,30 +56,38 @@ impl Generator {
                 self.damage(&mut packet);
             }
         }
-        match self.random.below(4) {
+        let mut packet = match self.random.below(4) {
             0 => tagged(&packet, &self.tags()),
             _ => packet,
-        }
+        };
+        packet.truncate(MAX_FRAME);
+        packet
     }
 
     pub(super) fn one_in(&mut self, count: usize) -> bool {
         self.random.below(count) == 0
     }
 
-    fn family(&mut self) -> Family {
+    pub(super) fn family(&mut self) -> Family {
         *self.random.pick(&Family::BOTH)
     }
 
-    fn door(&mut self) -> Door {
+    pub(super) fn door(&mut self) -> Door {
         *self.random.pick(&DOORS)
     }
 
-    fn client(&mut self, family: Family) -> SocketAddr {
+    /// A flow that there is, as a rule.
+    pub(super) fn flow(&mut self) -> Option<Flow> {
+        let has_one = !self.flows.is_empty() && !self.one_in(5);
+        has_one.then(|| *self.random.pick(&self.flows))
+    }
+
+    pub(super) fn client(&mut self, family: Family) -> SocketAddr {
         family.client(self.random.below(CLIENTS) as u16)
     }
 
     /// A packet of some length, and with all that an IP header can have: as a rule with TCP or UDP.
-    fn between(&mut self, from: SocketAddr, to: SocketAddr) -> Frame {
+    pub(super) fn between(&mut self, from: SocketAddr, to: SocketAddr) -> Frame {
         let protocol = self.random.below(12);
         let frame = if protocol == 0 {
             let chunk = *self.random.pick(&[0, 1, 1, 10]);
@@ -98,6 +116,7 @@ impl Generator {
             }
         };
         let length = match self.random.below(8) {
+            0 if self.one_in(3) => 1500 + self.random.below(1800),
             0 => 1360 + self.random.below(160),
             1 => 470 + self.random.below(120),
             2 => 0,
@@ -205,8 +224,18 @@ impl Generator {
         self.between(backend, to).macs(BACKEND_MAC, BALANCER_MAC)
     }
 
-    fn backend_and_peer(&mut self, family: Family) -> (SocketAddr, SocketAddr) {
-        let door = self.door();
+    /// Of a service of this family; of a flow of `fullnat`, of any.
+    pub(super) fn backend_and_peer(&mut self, family: Family) -> (SocketAddr, SocketAddr) {
+        let door = match self.one_in(4) {
+            true => self.door(),
+            false => self.translating(),
+        };
+        if door.mode == Mode::Fullnat
+            && let Some(flow) = self.flow()
+        {
+            return (flow.backend, flow.source);
+        }
+        let family = door.backend_family(family);
         let (first, count) = door.backends;
         let backend = family.backend(first + self.random.below(usize::from(count.max(1))) as u8);
         let held = FIRST_HELD + self.random.below(HELD) as u16;
@@ -215,6 +244,12 @@ impl Generator {
             _ => self.client(family),
         };
         (backend, to)
+    }
+
+    /// A service whose backends answer this way.
+    pub(super) fn translating(&mut self) -> Door {
+        let doors: Vec<_> = DOORS.iter().filter(|door| door.mode.translates()).collect();
+        **self.random.pick(&doors)
     }
 
     pub(super) fn for_stranger(&mut self) -> Frame {
@@ -242,45 +277,6 @@ impl Generator {
         let from = self.client(family).ip();
         let from = if self.one_in(20) { unspecified(family) } else { from };
         Icmp::new(from, family.service().ip(), kind).payload(&payload)
-    }
-
-    /// About a backend's answer, or a client's packet.
-    fn error(&mut self) -> Icmp {
-        let family = self.family();
-        let (from, to, mut quoted) = if self.one_in(2) {
-            let (door, client) = (self.door(), self.client(family));
-            let address = door.prefix.map_or(family.service().ip(), |_| in_prefix(family, 1));
-            let vip = SocketAddr::new(address, door.port);
-            (vip.ip(), vip.ip(), self.between(vip, client).packet())
-        } else {
-            let (backend, peer) = self.backend_and_peer(family);
-            (backend.ip(), peer.ip(), self.between(peer, backend).packet())
-        };
-        let header = if family == Family::V6 { 40 } else { 20 };
-        let most = quoted.len().min(500);
-        let length = match self.random.below(4) {
-            0 => self.random.below(most + 1),
-            1 => most.min(header + 8),
-            _ => most,
-        };
-        quoted.truncate(length);
-        if self.one_in(8) && !quoted.is_empty() {
-            let place = self.random.below(quoted.len());
-            quoted[place] ^= 1 << self.random.below(8);
-        }
-        let kind = match family {
-            Family::V4 => *self.random.pick(&[(3, 4), (3, 1), (11, 0), (12, 0), (5, 0)]),
-            Family::V6 => *self.random.pick(&[(2, 0), (1, 3), (3, 0), (4, 1), (200, 0)]),
-        };
-        let router = match (self.random.below(2), family) {
-            (0, _) => from,
-            (_, Family::V4) => (*STRANGER.ip()).into(),
-            (_, Family::V6) => (*STRANGER6.ip()).into(),
-        };
-        let mut icmp = Icmp::new(router, to, kind).rest([0, 0, 5, 0]).payload(&quoted);
-        icmp.ttl = if self.one_in(12) { 1 } else { self.random.bits() as u8 };
-        icmp.class = self.random.bits() as u8;
-        icmp
     }
 
     /// Anything that says of itself that it is IP.

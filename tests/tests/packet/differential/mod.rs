@@ -5,6 +5,7 @@
 //! which they disagree is made as small as it gets and printed; put into `tests/fixtures/differential/`, it is run each time.
 
 mod doors;
+mod errors;
 mod fragments;
 mod generate;
 mod pair;
@@ -35,6 +36,7 @@ fn the_program_does_what_the_model_says() {
     let mut pair = Pair::new();
     for number in 0..packets {
         // Make.
+        generator.meet(pair.flows());
         let packet = generator.packet();
         // Check.
         if let Some(difference) = pair.difference(&packet) {

@@ -1,14 +1,14 @@
 //! The program and the model, told the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use lb_common::flow::DEFAULT_HASH_KEY;
-use lb_tests::model::{Backend, Balancer, Fate, Flows, Fragments, Service, Wanted as Frame};
-use lb_tests::packet::places::{CLIENT_HOP, Family};
-use lb_tests::packet::tag::{customer, hop_tags};
+use lb_tests::model::{Backend, Balancer, Fate, Flow, Flows, Fragments, Service, Wanted as Frame};
+use lb_tests::packet::places::{CLIENT_HOP, Family, GATEWAY_MAC};
+use lb_tests::packet::tag::{customer, hop_tags, untagged};
 use lb_tests::packet::{Setup, World};
-use lb_userspace::core::model::Limits;
+use lb_userspace::core::model::{Limits, Mode};
 use lb_userspace::core::observed::{ResolvedHop, RouteHop};
 use lb_userspace::core::plan::{Wanted, WantedBackend};
 use lb_userspace::edge::dataplane::run::{Outcome, Verdict};
@@ -20,8 +20,10 @@ use super::doors::DOORS;
 pub struct Tally(BTreeMap<&'static str, u64>);
 
 impl Tally {
-    fn add(&mut self, fate: &Fate, outcome: &Outcome) {
+    /// `crossed`: backends that are of another family than their service in `fullnat`.
+    fn add(&mut self, fate: &Fate, outcome: &Outcome, crossed: &BTreeSet<u32>) {
         let kind = match (fate, outcome.verdict) {
+            (Fate::Sent { backend, frame }, _) if crossed.contains(backend) => across(&frame.bytes),
             (Fate::Sent { .. }, _) => "sent",
             (Fate::Answered { .. }, Verdict::Tx) => "answered",
             (Fate::Answered { .. }, _) => "not answered, for many were",
@@ -48,12 +50,37 @@ impl Tally {
             "no_next_hop",
             "no_flow",
             "extension_headers",
-        ] {
+            "not_translated",
+        ]
+        .into_iter()
+        .chain(ACROSS.concat())
+        {
             assert!(named(kind) > 10, "{kind}: {}", named(kind));
         }
         let all: u64 = self.0.values().sum();
         assert!(named("sent") * 4 > all, "{self}");
     }
+}
+
+/// What goes from one IP version to the other, to backends and back.
+const ACROSS: [[&str; 3]; 2] = [
+    ["across", "across in part", "across, about one"],
+    ["back across", "back across in part", "back across, about one"],
+];
+
+/// The kind of what was sent so.
+fn across(frame: &[u8]) -> &'static str {
+    let (_, frame) = untagged(frame);
+    let (protocol, is_in_part) = match frame[14] >> 4 {
+        4 => (frame[23], u16::from_be_bytes([frame[20], frame[21]]) & 0x3fff != 0),
+        _ => (frame[20], frame[20] == 44),
+    };
+    let kind = match protocol {
+        _ if is_in_part => 1,
+        1 | 58 => 2,
+        _ => 0,
+    };
+    ACROSS[usize::from(frame[..6] == GATEWAY_MAC)][kind]
 }
 
 impl std::fmt::Display for Tally {
@@ -70,6 +97,8 @@ impl std::fmt::Display for Tally {
 pub struct Pair {
     world: World,
     model: Balancer,
+    /// Backends of `fullnat` that are of another family than their service.
+    crossed: BTreeSet<u32>,
     pub tally: Tally,
 }
 
@@ -79,6 +108,7 @@ impl Pair {
         let setup = Setup {
             limits: Limits {
                 services: 4 * DOORS.len() as u32 + 1,
+                backends: 512,
                 ..defaults.limits
             },
             ..defaults
@@ -97,18 +127,29 @@ impl Pair {
             flows: Flows::default(),
             fragments: Fragments::default(),
         };
+        let mut crossed = BTreeSet::new();
         for (door, family) in DOORS.iter().flat_map(|door| Family::BOTH.map(|family| (door, family))) {
             for protocol in door.protocols {
                 let wanted = door.wanted(family, *protocol);
                 world.serve(&wanted);
-                model.services.push(told(&wanted, &world, door.backend_family(family)));
+                let service = told(&wanted, &world, door.backend_family(family));
+                if door.crossed && door.mode == Mode::Fullnat {
+                    crossed.extend(service.backends.keys());
+                }
+                model.services.push(service);
             }
         }
         Self {
             world,
             model,
+            crossed,
             tally: Tally::default(),
         }
+    }
+
+    /// Flows of `fullnat` that have begun.
+    pub fn flows(&self) -> &[Flow] {
+        self.model.flows()
     }
 
     /// Later fragments that have followed their first.
@@ -120,7 +161,7 @@ impl Pair {
     pub fn difference(&mut self, packet: &[u8]) -> Option<String> {
         let fate = self.model.run(packet);
         let outcome = self.world.run(packet);
-        self.tally.add(&fate, &outcome);
+        self.tally.add(&fate, &outcome, &self.crossed);
         let found = difference(&fate, &outcome)?;
         Some(format!(
             "{found}\nin    {packet:02x?}\nmodel {fate:02x?}\nprogram {:?} {:?} backend {} {:02x?}",

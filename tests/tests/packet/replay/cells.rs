@@ -11,7 +11,7 @@ use lb_tests::packet::places::TUNNEL_PORT;
 use lb_userspace::core::model::{Mode, mode_name};
 use serde_json::json;
 
-use super::{Desk, FIRST_PORT, fixture, modes};
+use super::{Desk, FIRST_PORT, MODES, fixture, modes};
 
 /// A service with one backend.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +27,9 @@ struct Cell {
 fn cells() -> Vec<Cell> {
     let same = [(false, false), (true, true)];
     let any = [(false, false), (false, true), (true, false), (true, true)];
-    let translating = [Mode::Fullnat, Mode::Nat].map(|mode| same.map(|families| (mode, families)).to_vec());
-    let others = [Mode::L2, Mode::Ipip, Mode::Gue].map(|mode| any.map(|families| (mode, families)).to_vec());
-    let all = translating.concat().into_iter().chain(others.concat());
+    let families = |mode| if mode == Mode::Nat { &same[..] } else { &any };
+    let of_mode = |mode: Mode| families(mode).iter().map(move |families| (mode, *families));
+    let all = MODES.into_iter().flat_map(of_mode);
     let cell = |(number, (mode, (service, backend)))| Cell {
         number,
         mode,
@@ -42,8 +42,8 @@ fn cells() -> Vec<Cell> {
 impl Cell {
     /// The services that its packets are for, a packet after the other.
     fn packets(&self) -> &'static [&'static str] {
-        const ALL: [&str; 9] = ["tcp", "tcp", "tcp", "udp", "udp", "udp", "sctp", "sctp", "any"];
-        if self.mode.translates() { &ALL[..6] } else { &ALL }
+        const ALL: [&str; 10] = ["tcp", "tcp", "tcp", "udp", "udp", "udp", "udp", "sctp", "sctp", "any"];
+        if self.mode.translates() { &ALL[..7] } else { &ALL }
     }
 
     fn protocols(&self) -> &'static [&'static str] {
@@ -117,7 +117,15 @@ backend  = [{{ name = "one", address = "{backend}", port = {port} }}]
         match self.mode {
             Mode::L2 => {}
             Mode::Nat | Mode::Fullnat => {
-                let ip = if self.service { "ipv6" } else { "ip" };
+                let ip = if self.backend { "ipv6" } else { "ip" };
+                // Whether it is right is said of all of them, at the end.
+                let checksum = format!("{transport}.checksum");
+                if came.first(&checksum) != Some("0x0000") || self.backend {
+                    fields.set(&checksum, is.first(&checksum).expect("a checksum"));
+                }
+                if self.service != self.backend {
+                    self.set_across(&mut fields, came, transport);
+                }
                 fields.set(&format!("{ip}.dst"), &self.backend().to_string());
                 fields.set(&format!("{transport}.dstport"), "8080");
                 if self.mode == Mode::Fullnat {
@@ -128,15 +136,16 @@ backend  = [{{ name = "one", address = "{backend}", port = {port} }}]
                     fields.set(&format!("{transport}.srcport"), port);
                 }
             }
-            Mode::Ipip => self.put_outer(&mut fields, came, 0),
+            Mode::Ipip => self.put_outer(&mut fields, (came, is), 0),
             Mode::Gue => {
                 let length = self.total_length(came);
-                let from = is.first("udp.srcport").expect("a port").to_owned();
+                let from = is.first("udp.srcport").expect("a port");
                 assert!(from.parse::<u16>().expect("a number") >= 0xc000, "{from}");
-                fields.put("udp.srcport", &from);
+                fields.put("udp.srcport", from);
+                fields.put("udp.checksum", is.first("udp.checksum").expect("a checksum"));
                 fields.put("udp.dstport", &TUNNEL_PORT.to_string());
                 fields.put("udp.length", &(length + 8).to_string());
-                self.put_outer(&mut fields, came, 8);
+                self.put_outer(&mut fields, (came, is), 8);
             }
         }
         fields
@@ -152,23 +161,58 @@ backend  = [{{ name = "one", address = "{backend}", port = {port} }}]
         }
     }
 
-    /// An outer header, with so many bytes between.
-    fn put_outer(&self, fields: &mut Fields, came: &Fields, between: u32) {
-        let length = self.total_length(came) + between;
+    /// Type of service, or traffic class.
+    fn class(&self, came: &Fields) -> u32 {
         let class = if self.service { "ipv6.tclass" } else { "ip.dsfield" };
         let class = came.first(class).expect("a class");
-        let class = u32::from_str_radix(class.trim_start_matches("0x"), 16).expect("a number");
+        u32::from_str_radix(class.trim_start_matches("0x"), 16).expect("a number")
+    }
+
+    /// The header of the other version, without options, in front of the same transport; its addresses are still to be said.
+    fn set_across(&self, fields: &mut Fields, came: &Fields, transport: &str) {
+        fields.0.retain(|name, _| !name.starts_with("ip"));
+        let class = self.class(came);
+        let (header, options) = match came.first("ip.hdr_len") {
+            Some(bytes) => (bytes.parse().expect("a number"), 0),
+            // Those that `make.py` has.
+            None => (40, 8 * u32::from(came.first("ipv6.hopopts").is_some())),
+        };
+        let behind = self.total_length(came) - header - options;
+        if self.backend {
+            fields.set("ipv6.hlim", "56");
+            fields.set("ipv6.tclass", &format!("0x{class:08x}"));
+            fields.set("ipv6.flow", "0x000000");
+            fields.set("ipv6.plen", &behind.to_string());
+        } else {
+            let is_small = behind + 20 <= 1260;
+            let checksum = fields.first(&format!("{transport}.checksum")).expect("a checksum");
+            let identification = if is_small { checksum } else { "0x0000" }.to_owned();
+            fields.set("ip.ttl", "56");
+            fields.set("ip.hdr_len", "20");
+            fields.set("ip.dsfield", &format!("0x{class:02x}"));
+            fields.set("ip.id", &identification);
+            fields.set("ip.flags.df", if is_small { "0" } else { "1" });
+            fields.set("ip.len", &(behind + 20).to_string());
+        }
+    }
+
+    /// An outer header, with so many bytes between.
+    fn put_outer(&self, fields: &mut Fields, (came, is): (&Fields, &Fields), between: u32) {
+        let length = self.total_length(came) + between;
+        let class = self.class(came);
         let (source, backend) = (self.source().to_string(), self.backend().to_string());
         if self.backend {
             fields.put("ipv6.src", &source);
             fields.put("ipv6.dst", &backend);
             fields.put("ipv6.hlim", "64");
             fields.put("ipv6.tclass", &format!("0x{class:08x}"));
+            fields.put("ipv6.flow", is.first("ipv6.flow").expect("a label"));
             fields.put("ipv6.plen", &length.to_string());
         } else {
             fields.put("ip.src", &source);
             fields.put("ip.dst", &backend);
             fields.put("ip.ttl", "64");
+            fields.put("ip.hdr_len", "20");
             fields.put("ip.dsfield", &format!("0x{class:02x}"));
             fields.put("ip.id", "0x0000");
             fields.put("ip.flags.df", "1");
@@ -182,7 +226,7 @@ fn parsed(text: impl AsRef<str>) -> IpAddr {
 }
 
 /// What tshark is asked for.
-const FIELDS: [&str; 34] = [
+const FIELDS: [&str; 38] = [
     "eth.dst",
     "eth.src",
     "vlan.id",
@@ -195,22 +239,26 @@ const FIELDS: [&str; 34] = [
     "ip.id",
     "ip.flags.df",
     "ip.len",
+    "ip.hdr_len",
     "ip.opt.type",
     "ipv6.src",
     "ipv6.dst",
     "ipv6.hlim",
     "ipv6.tclass",
+    "ipv6.flow",
     "ipv6.plen",
     "ipv6.hopopts",
     "tcp.srcport",
     "tcp.dstport",
     "tcp.seq_raw",
     "tcp.flags",
+    "tcp.checksum",
     "tcp.options.mss_val",
     "tcp.payload",
     "udp.srcport",
     "udp.dstport",
     "udp.length",
+    "udp.checksum",
     "sctp.srcport",
     "sctp.dstport",
     "sctp.checksum",
