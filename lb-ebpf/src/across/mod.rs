@@ -22,7 +22,7 @@ use aya_ebpf::programs::XdpContext;
 use lb_common::{
     abi::{
         Across, Backend, FlowKey, FlowValue, FragmentWay, Mode, PORTS_PER_SOURCE, Tags, across_flags, backend_flags,
-        fragment_direction, protocol,
+        fragment_direction,
     },
     reason::Reason,
 };
