@@ -68,9 +68,9 @@ pub struct Feed {
     /// Number of the first flow.
     pub first: u32,
     pub reserved_word: u32,
-    /// Listed packets: source address of backend 0, host order.
+    /// Listed packets: source address of backend 0, as [`Feed::client`].
     pub backend: u32,
-    /// Listed packets: destination address of source 0, host order.
+    /// Listed packets: destination address of source 0, likewise.
     pub source: u32,
     pub reserved: u64,
 }

@@ -23,11 +23,38 @@ pub const fn change16(old: u16, new: u16) -> u32 {
 /// What replacing `old` by `new` adds to the inverted checksum: two adjoining fields.
 #[inline(always)]
 pub const fn change32(old: u32, new: u32) -> u32 {
-    let not = !old;
-    (not & 0xffff) + (not >> 16) + (new & 0xffff) + (new >> 16)
+    narrowed((!old) as u64 + new as u64)
 }
 
-/// A checksum after its packet changed by `change`, the sum of [`change16`] and [`change32`] of all fields that changed.
+/// What replacing `old` by `new` adds to the inverted checksum: an address, as [`crate::abi::Address`] has it.
+#[inline(always)]
+pub const fn change_of_address(old: [u64; 2], new: [u64; 2]) -> u32 {
+    // What the four halves of an address are taken from when they are inverted.
+    const INVERTED: u64 = 4 * u32::MAX as u64;
+    let high = (new[0] >> 32) + (new[1] >> 32);
+    let high = high.wrapping_sub(old[0] >> 32).wrapping_sub(old[1] >> 32);
+    let words = new[0].wrapping_add(new[1]);
+    let words = words.wrapping_sub(old[0]).wrapping_sub(old[1]);
+    // The words less their high halves are the low ones: these take no instructions of their own.
+    let low = words.wrapping_sub(high << 32);
+    let sum = INVERTED.wrapping_add(high).wrapping_add(low);
+    narrowed((sum & u32::MAX as u64) + (sum >> 32))
+}
+
+/// The other way round, where `change` is folded: what has become `new` becomes `old` again. Never 0.
+#[inline(always)]
+pub const fn reversed(change: u16) -> u32 {
+    2 * u16::MAX as u32 - change as u32
+}
+
+/// A sum of words of 32 bits, of which the carries are few, as one of words of 16 bits: less than three of these (RFC 1071, section 2: words may be
+/// of any width).
+#[inline(always)]
+const fn narrowed(sum: u64) -> u32 {
+    ((sum & 0xffff) + (sum >> 16)) as u32
+}
+
+/// A checksum after its packet changed by `change`, the sum of [`change16`], [`change32`] and the like of all fields that changed.
 #[inline(always)]
 pub const fn update(checksum: u16, change: u32) -> u16 {
     !fold((!checksum) as u32 + change)

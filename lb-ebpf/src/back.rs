@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     abi::{Address, FlowKey, FlowValue, Hop, PORTS_PER_SOURCE, Service, Tags, hop_egress, role},
+    checksum::reversed,
     reason::Reason,
 };
 
@@ -23,7 +24,7 @@ use crate::{
     mss,
     parse::{self, Addresses, Packet},
     ports,
-    rewrite::{self, Ends},
+    rewrite::{self, Ends, Translation},
     send,
     service::{self, Balanced},
     trace,
@@ -36,6 +37,8 @@ pub struct Client<F: Family> {
     pub port: u16,
     pub service: u32,
     pub backend: u32,
+    /// What the addresses that its packets get add to an inverted checksum.
+    pub change: u32,
     /// `fullnat`: the port's entry, whose state follows the packet.
     pub holder: Option<(Entry, FlowValue)>,
 }
@@ -68,9 +71,13 @@ pub fn handle<F: Balanced, const FLOW_TABLE: bool, const TRACED: bool>(
         source_port: vip.port,
         destination_port: client.port,
     };
+    let translation = Translation {
+        ends,
+        change: client.change,
+    };
     fits(&packet, hop)?;
     fragments::follow_back(window, &packet, client.address, client.backend, client.service);
-    deliver::<F, true>(ctx, frame, &packet, ends, vip, client.backend, hop)
+    deliver::<F, true>(ctx, frame, &packet, translation, vip, client.backend, hop)
 }
 
 /// Ends a packet that the link to its client does not take.
@@ -127,6 +134,7 @@ fn fullnat<F: Balanced>(packet: &Addresses<F>, role: u8) -> Step<Option<Client<F
         port,
         service: backend.service as u32,
         backend: value.backend(),
+        change: reversed(backend.outer_sum_or_change) + F::change(packet.destination, address),
         holder: Some((holder, value)),
     }))
 }
@@ -159,8 +167,9 @@ fn nat<F: Balanced>(packet: &Addresses<F>) -> Step<Client<F>> {
     Ok(Client {
         address: packet.destination,
         port: packet.destination_port,
-        service: back.service,
+        service: back.service as u32,
         backend: back.backend,
+        change: back.change as u32,
         holder: None,
     })
 }
@@ -171,18 +180,18 @@ pub fn deliver<F: Balanced, const PORTS: bool>(
     ctx: &XdpContext,
     frame: &Untagged,
     packet: &Packet<F>,
-    ends: Ends<F>,
+    translation: Translation<F>,
     service: &Service,
     backend: u32,
     hop: Option<&'static Hop>,
 ) -> Step<Send> {
     let window = &frame.window;
     mss::clamp(window, packet, service)?;
-    let Some(out) = way(ctx, packet, ends, hop) else {
-        rewrite::translate::<F, PORTS>(window, packet, ends, false)?;
+    let Some(out) = way(ctx, packet, translation.ends, hop) else {
+        rewrite::translate::<F, PORTS, true>(window, packet, translation, false)?;
         return exit(Reason::KernelRoutes);
     };
-    rewrite::translate::<F, PORTS>(window, packet, ends, true)?;
+    rewrite::translate::<F, PORTS, true>(window, packet, translation, true)?;
     rewrite::ethernet(window, &out.macs)?;
     vlan::leave(ctx, frame.tagged, out.tags)?;
     count::back(backend, packet.frame_length);

@@ -3,10 +3,12 @@
 //!
 //! Here is what addresses can do; what a step needs to know of a family's header is a trait of that step.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use lb_common::{
     abi::{Address, Back, BackKey, BackKey6, Hop, VipKey, protocol, role},
-    checksum::change32,
+    checksum::{change_of_address, change32},
     encap, flow,
 };
 
@@ -155,11 +157,7 @@ impl Family for V6 {
 
     #[inline(always)]
     fn change(old: [u64; 2], new: [u64; 2]) -> u32 {
-        let high = |word: u64| (word >> 32) as u32;
-        change32(old[0] as u32, new[0] as u32)
-            + change32(high(old[0]), high(new[0]))
-            + change32(old[1] as u32, new[1] as u32)
-            + change32(high(old[1]), high(new[1]))
+        change_of_address(old, new)
     }
 
     #[inline(always)]
@@ -204,6 +202,18 @@ impl Family for V6 {
 
     #[inline(always)]
     fn route(address: [u64; 2]) -> Option<&'static Hop> {
-        ROUTES6.get(&Key::new(128, address))
+        let there = Placed {
+            before: MaybeUninit::uninit(),
+            key: Key::new(128, address),
+        };
+        ROUTES6.get(&there.key)
     }
+}
+
+/// A key of [`ROUTES6`] whose address lies where it can be written in two words. The kernel reads it so, and a processor waits when it is to read at
+/// once what it has just written in pieces.
+#[repr(C, align(8))]
+struct Placed {
+    before: MaybeUninit<u32>,
+    key: Key<[u64; 2]>,
 }

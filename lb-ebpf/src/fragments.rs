@@ -21,7 +21,7 @@ use crate::{
     maps::{BACKENDS, FRAGMENTS, SERVICES},
     packet::Window,
     parse::{self, Packet},
-    rewrite::{self, Ends},
+    rewrite::{self, Ends, Translation},
     select::{Source, Target},
     send,
     service::Balanced,
@@ -180,9 +180,13 @@ fn to_client<F: Balanced, const TRACED: bool>(
         source_port: 0,
         destination_port: 0,
     };
+    let translation = Translation {
+        ends,
+        change: F::change(packet.source, ends.source) + F::change(packet.destination, ends.destination),
+    };
     let hop = F::route(ends.destination);
     back::fits(packet, hop)?;
-    back::deliver::<F, false>(ctx, frame, packet, ends, service, way.backend, hop)
+    back::deliver::<F, false>(ctx, frame, packet, translation, service, way.backend, hop)
 }
 
 /// The backend that the first fragment went to, or came from, unless its number is another one's by now.

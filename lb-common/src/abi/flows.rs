@@ -20,8 +20,9 @@ impl FlowKey {
     #[inline(always)]
     pub const fn v6(seed: u64, client: [u64; 2], client_port: u16, service: u16) -> Self {
         let ends = (client_port as u64) << 16 | service as u64;
-        let high = mix(client[0] ^ seed);
-        let key = mix(high ^ client[1]) ^ mix(seed.rotate_left(32) ^ ends);
+        // Neither half of the address waits for the other. An odd factor keeps what differs in the ends different.
+        let address = mix(client[0] ^ seed) ^ mix(client[1] ^ seed.rotate_left(21));
+        let key = address.wrapping_add(ends.wrapping_mul(seed.rotate_left(42) | 1));
         Self(if key == 0 { 1 } else { key })
     }
     /// An IPv4 client's address as in the packet.

@@ -191,8 +191,9 @@ pub struct Backend {
     /// [`backend_flags`].
     pub flags: u8,
     /// One's complement sum, folded, not inverted: of an outer IPv4 header all but its length and type of service; of a UDP header
-    /// behind an outer IPv6 one, what its checksum covers of both but the length and the source port.
-    pub outer_sum: u16,
+    /// behind an outer IPv6 one, what its checksum covers of both but the length and the source port. `nat` and `fullnat`: what the service's address
+    /// adds to an inverted checksum as it becomes the backend's, folded ([`crate::checksum::change_of_address`]); 0 where that is of another family.
+    pub outer_sum_or_change: u16,
     /// Largest packet as it comes in, from the IP header on, that the next hop's link takes with what the mode adds, in bytes.
     pub largest: u16,
     /// The service it belongs to.
@@ -248,7 +249,9 @@ pub struct BackKey6 {
 #[repr(C)]
 pub struct Back {
     pub backend: u32,
-    pub service: u32,
+    pub service: u16,
+    /// What the backend's address adds to an inverted checksum as it becomes the service's, folded.
+    pub change: u16,
 }
 
 /// Where packets to clients go, the way back of the NAT modes. 28 bytes.

@@ -55,11 +55,7 @@ pub fn feed_tagged(ctx: XdpContext) -> u32 {
 /// From IPv6 clients, each packet of another flow.
 #[xdp]
 pub fn feed_six(ctx: XdpContext) -> u32 {
-    if put_back_six(&ctx).is_some() {
-        // SAFETY: the context is the kernel's. Returns only when there is no program to go on with.
-        unsafe { NEXT.tail_call(&ctx, 0) };
-    }
-    XDP_ABORTED
+    run_six(&ctx, of_client)
 }
 
 /// From backends, by the list.
@@ -68,7 +64,13 @@ pub fn feed_listed(ctx: XdpContext) -> u32 {
     run::<0>(&ctx, of_list)
 }
 
-/// Addresses and ports, as in the packet.
+/// From IPv6 backends, by the list.
+#[xdp]
+pub fn feed_six_listed(ctx: XdpContext) -> u32 {
+    run_six(&ctx, of_list)
+}
+
+/// Addresses, of IPv6 their last four bytes, and ports, as in the packet.
 #[derive(Clone, Copy)]
 struct Ends {
     source: u32,
@@ -81,6 +83,15 @@ struct Ends {
 #[inline(always)]
 fn run<const TAGS: usize>(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -> u32 {
     if put_back::<TAGS>(ctx, ends).is_some() {
+        // SAFETY: the context is the kernel's. Returns only when there is no program to go on with.
+        unsafe { NEXT.tail_call(ctx, 0) };
+    }
+    XDP_ABORTED
+}
+
+#[inline(always)]
+fn run_six(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -> u32 {
+    if put_back_six(ctx, ends).is_some() {
         // SAFETY: the context is the kernel's. Returns only when there is no program to go on with.
         unsafe { NEXT.tail_call(ctx, 0) };
     }
@@ -128,9 +139,9 @@ fn put_back<const TAGS: usize>(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends)
     Some(())
 }
 
-/// The same with IPv6, from clients that differ in the last four bytes of their address.
+/// The same with IPv6, whose ends differ in the last four bytes of their addresses.
 #[inline(always)]
-fn put_back_six(ctx: &XdpContext) -> Option<()> {
+fn put_back_six(ctx: &XdpContext, ends: impl Fn(&Feed, u64, Ends) -> Option<Ends>) -> Option<()> {
     let feed = FEED.get_ptr_mut(0)?;
     // SAFETY: one CPU runs this; the benchmark writes only between runs.
     let feed = unsafe { &mut *feed };
@@ -144,14 +155,19 @@ fn put_back_six(ctx: &XdpContext) -> Option<()> {
         }
         let first = Ends {
             source: *((data + six::SOURCE_END) as *const u32),
-            destination: 0,
+            destination: *((data + six::DESTINATION_END) as *const u32),
             source_port: *((data + six::SOURCE_PORT) as *const u16),
-            destination_port: 0,
+            destination_port: *((data + six::DESTINATION_PORT) as *const u16),
         };
-        let own = of_client(feed, count, first)?;
-        let change = change32(first.source, own.source) + change16(first.source_port, own.source_port);
+        let own = ends(feed, count, first)?;
+        let change = change32(first.source, own.source)
+            + change32(first.destination, own.destination)
+            + change16(first.source_port, own.source_port)
+            + change16(first.destination_port, own.destination_port);
         *((data + six::SOURCE_END) as *mut u32) = own.source;
+        *((data + six::DESTINATION_END) as *mut u32) = own.destination;
         *((data + six::SOURCE_PORT) as *mut u16) = own.source_port;
+        *((data + six::DESTINATION_PORT) as *mut u16) = own.destination_port;
         let checksum = if feed.flags & feed_flags::UDP == 0 {
             data + six::TCP_CHECKSUM
         } else {
@@ -168,7 +184,10 @@ mod six {
     pub const FRONT_BYTES: usize = super::FRONT6_WORDS * 8;
     /// The source address's last four bytes.
     pub const SOURCE_END: usize = 34;
+    /// The same of the destination's.
+    pub const DESTINATION_END: usize = 50;
     pub const SOURCE_PORT: usize = 54;
+    pub const DESTINATION_PORT: usize = 56;
     pub const UDP_CHECKSUM: usize = 60;
     pub const TCP_CHECKSUM: usize = 70;
 }

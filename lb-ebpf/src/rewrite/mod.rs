@@ -37,13 +37,31 @@ pub struct Ends<F: Family> {
     pub destination_port: u16,
 }
 
+/// What becomes of a packet.
+#[derive(Clone, Copy)]
+pub struct Translation<F: Family> {
+    pub ends: Ends<F>,
+    /// What its new addresses add to an inverted checksum.
+    pub change: u32,
+}
+
 /// A family's header, as this step writes it.
 pub trait Rewrite: Header {
     /// One hop less to go.
     fn decrement_hops(window: &Window) -> Step<()>;
 
+    /// A new source, of which the header's checksum does not know yet.
+    fn set_source(window: &Window, source: Self::Address) -> Step<()>;
+
+    /// A new destination; the change of an inverted checksum by all new addresses is `change`. `forwarded`: and one hop less to go.
+    fn redirect(window: &Window, destination: Self::Address, change: u32, forwarded: bool) -> Step<()>;
+
     /// New addresses, which change an inverted checksum by `change`; `forwarded`: and one hop less to go.
-    fn readdress(window: &Window, ends: &Ends<Self>, change: u32, forwarded: bool) -> Step<()>;
+    #[inline(always)]
+    fn readdress(window: &Window, ends: &Ends<Self>, change: u32, forwarded: bool) -> Step<()> {
+        Self::set_source(window, ends.source)?;
+        Self::redirect(window, ends.destination, change, forwarded)
+    }
 
     /// One's complement sum of the whole packet, not folded, without a look at its payload: each checksum in it says what the
     /// bytes that it covers add up to. `None` where bytes are covered by none. Wrong where a checksum is, so that a packet that was
@@ -101,11 +119,19 @@ pub fn to_backend<F: Rewrite, const FLOW_TABLE: bool, const PORTS: bool>(
                 address: packet.source,
                 port: packet.source_port,
             };
-            translate::<F, PORTS>(window, packet, ends(target, own), true)?;
+            let translation = Translation {
+                ends: ends(target, own),
+                change: backend.outer_sum_or_change as u32,
+            };
+            translate::<F, PORTS, false>(window, packet, translation, true)?;
             ethernet(window, &backend.ethernet)
         }
         Some(Mode::Fullnat) if FLOW_TABLE => {
-            translate::<F, PORTS>(window, packet, ends(target, target.source), true)?;
+            let translation = Translation {
+                ends: ends(target, target.source),
+                change: F::change(packet.source, target.source.address) + backend.outer_sum_or_change as u32,
+            };
+            translate::<F, PORTS, true>(window, packet, translation, true)?;
             ethernet(window, &backend.ethernet)
         }
         None if FLOW_TABLE && across::is_there(backend) => across::to_backend(target),
@@ -162,29 +188,32 @@ pub fn ethernet(window: &Window, macs: &[u32; 3]) -> Step<()> {
 }
 
 /// Gives a packet new addresses and ports, checksums by RFC 1624; `forwarded`: and one hop less to go. `PORTS`: whether it has any. A later
-/// fragment has not, and the checksum over all of the datagram is in the first.
+/// fragment has not, and the checksum over all of the datagram is in the first. `SOURCE`: whether its source is another one, or only its destination.
 #[inline(always)]
-pub fn translate<F: Rewrite, const PORTS: bool>(
+pub fn translate<F: Rewrite, const PORTS: bool, const SOURCE: bool>(
     window: &Window,
     packet: &Packet<F>,
-    ends: Ends<F>,
+    Translation { ends, change }: Translation<F>,
     forwarded: bool,
 ) -> Step<()> {
-    let addresses = F::change(packet.source, ends.source) + F::change(packet.destination, ends.destination);
+    if SOURCE {
+        F::set_source(window, ends.source)?;
+    }
+    F::redirect(window, ends.destination, change, forwarded)?;
     if !PORTS {
-        return F::readdress(window, &ends, addresses, forwarded);
+        return Ok(());
     }
     let Some(ports) = window.at::<Ports>(packet.l4()) else {
         return exit(Reason::Internal);
     };
-    let all = addresses
-        + change16(packet.source_port, ends.source_port)
-        + change16(packet.destination_port, ends.destination_port);
-    F::readdress(window, &ends, addresses, forwarded)?;
     // SAFETY: checked to lie in the frame; only this run has the frame.
     let ports = unsafe { &mut *ports };
-    ports.source = ends.source_port;
+    let mut all = change + change16(packet.destination_port, ends.destination_port);
     ports.destination = ends.destination_port;
+    if SOURCE {
+        all += change16(packet.source_port, ends.source_port);
+        ports.source = ends.source_port;
+    }
     transport_checksum(window, packet, all)?;
     Ok(())
 }

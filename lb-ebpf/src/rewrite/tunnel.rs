@@ -103,7 +103,7 @@ fn in_v4<F: Rewrite, const UDP: bool>(ctx: &XdpContext, packet: &Packet<F>, targ
     let version = u16::from_ne_bytes([encap::VERSION_IHL, 0]);
     // The last two bytes of an address are the high half of the word.
     let own = spread::<UDP>(backend, target.hash);
-    let sum = backend.outer_sum as u32 + own as u32 + total_length as u32 + type_of_service as u32;
+    let sum = backend.outer_sum_or_change as u32 + own as u32 + total_length as u32 + type_of_service as u32;
     // SAFETY: all of it lies in what was checked; only this run has the frame.
     unsafe {
         ethernet(front, backend, wire::ETHERTYPE_IPV4);
@@ -167,7 +167,7 @@ fn in_v6<F: Rewrite, const UDP: bool>(
             (*udp).ports.destination = backend.source_first_or_tunnel_port;
             (*udp).length = payload_length;
             // The length counts twice: in the header, and in the pseudo header.
-            let own = backend.outer_sum as u32 + 2 * payload_length as u32 + from as u32;
+            let own = backend.outer_sum_or_change as u32 + 2 * payload_length as u32 + from as u32;
             (*udp).checksum = match inside {
                 Some(inside) => not_zero(!fold(own + inside)),
                 None => 0,

@@ -5,7 +5,7 @@ use lb_common::{
     reason::Reason,
 };
 
-use super::{Ends, Rewrite, transport_sum};
+use super::{Rewrite, transport_sum};
 use crate::{
     exit::{Step, exit},
     family::V4,
@@ -29,14 +29,23 @@ impl Rewrite for V4 {
     }
 
     #[inline(always)]
-    fn readdress(window: &Window, ends: &Ends<V4>, change: u32, forwarded: bool) -> Step<()> {
+    fn set_source(window: &Window, source: u32) -> Step<()> {
+        let Some(ip) = window.at::<Ipv4>(L3) else {
+            return exit(Reason::Internal);
+        };
+        // SAFETY: checked to lie in the frame; only this run has the frame.
+        unsafe { (*ip).source = source };
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn redirect(window: &Window, destination: u32, change: u32, forwarded: bool) -> Step<()> {
         let Some(ip) = window.at::<Ipv4>(L3) else {
             return exit(Reason::Internal);
         };
         // SAFETY: checked to lie in the frame; only this run has the frame.
         let ip = unsafe { &mut *ip };
-        ip.source = ends.source;
-        ip.destination = ends.destination;
+        ip.destination = destination;
         let hop = if forwarded {
             ip.ttl = ip.ttl.wrapping_sub(1);
             TTL_ONE_LESS

@@ -2,7 +2,7 @@
 
 use lb_common::{checksum::halves, reason::Reason};
 
-use super::{Ends, Rewrite, transport_sum};
+use super::{Rewrite, transport_sum};
 use crate::{
     exit::{Step, exit},
     family::V6,
@@ -23,14 +23,31 @@ impl Rewrite for V6 {
     }
 
     #[inline(always)]
-    fn readdress(window: &Window, ends: &Ends<V6>, _: u32, forwarded: bool) -> Step<()> {
+    fn set_source(window: &Window, source: [u64; 2]) -> Step<()> {
+        let Some(ip) = window.at::<Ipv6>(L3) else {
+            return exit(Reason::Internal);
+        };
+        let [first, second] = source;
+        // SAFETY: checked to lie in the frame; only this run has the frame. Word by word: copied as an array it would become a call of
+        // `memmove`.
+        unsafe {
+            (*ip).source[0] = first;
+            (*ip).source[1] = second;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn redirect(window: &Window, destination: [u64; 2], _: u32, forwarded: bool) -> Step<()> {
         let Some(ip) = window.at::<Ipv6>(L3) else {
             return exit(Reason::Internal);
         };
         // SAFETY: checked to lie in the frame; only this run has the frame.
         let ip = unsafe { &mut *ip };
-        ip.source = ends.source;
-        ip.destination = ends.destination;
+        // As above.
+        let [first, second] = destination;
+        ip.destination[0] = first;
+        ip.destination[1] = second;
         if forwarded {
             ip.hop_limit = ip.hop_limit.wrapping_sub(1);
         }

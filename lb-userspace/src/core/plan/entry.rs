@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use lb_common::abi::{self, Address, Tags, backend_flags, service_flags};
+use lb_common::checksum::{change_of_address, fold};
 use lb_common::encap;
 
 use super::{Wanted, WantedBackend};
@@ -78,7 +79,7 @@ pub fn backend(wanted: &Wanted, id: u16, backend: &WantedBackend, sources: (u16,
             mode => mode as u8,
         },
         flags: alive | family | tagged,
-        outer_sum: outer_sum(wanted, outer, address),
+        outer_sum_or_change: outer_sum_or_change(wanted, outer, address),
         largest: hop.map_or(0, |hop| hop.mtu.saturating_sub_signed(added)),
         service: id,
         source_first_or_tunnel_port: match wanted.mode {
@@ -99,14 +100,15 @@ pub fn tags(backend: &WantedBackend) -> Tags {
     backend.hop.map_or(Tags::NONE, |hop| hop.tags)
 }
 
-/// What is the same in the outer headers of all packets to `backend`, as in [`abi::Backend::outer_sum`].
-fn outer_sum(wanted: &Wanted, source: Address, backend: IpAddr) -> u16 {
+/// What is the same of the checksums in all packets to `backend`, as in [`abi::Backend::outer_sum_or_change`].
+fn outer_sum_or_change(wanted: &Wanted, source: Address, backend: IpAddr) -> u16 {
     let destination = Address::from(backend);
     let inside = match (wanted.mode, wanted.vip.address) {
         (Mode::Gue, _) => encap::PROTOCOL_UDP,
         (Mode::Ipip, IpAddr::V4(_)) => encap::PROTOCOL_IPV4,
         (Mode::Ipip, IpAddr::V6(_)) => encap::PROTOCOL_IPV6,
-        (Mode::Nat | Mode::Fullnat | Mode::L2, _) => return 0,
+        (Mode::Nat | Mode::Fullnat, service) => return change(service, backend),
+        (Mode::L2, _) => return 0,
     };
     match backend {
         IpAddr::V4(_) => encap::outer_sum(source.as_v4(), destination.as_v4(), inside),
@@ -115,6 +117,14 @@ fn outer_sum(wanted: &Wanted, source: Address, backend: IpAddr) -> u16 {
         }
         IpAddr::V6(_) => 0,
     }
+}
+
+/// What an address adds to an inverted checksum as it becomes another, folded; 0 where they are of two families.
+pub fn change(from: IpAddr, to: IpAddr) -> u16 {
+    if from.is_ipv6() != to.is_ipv6() {
+        return 0;
+    }
+    fold(change_of_address(Address::from(from).0, Address::from(to).0))
 }
 
 /// The prefix that outer headers to `backend` come from.

@@ -353,7 +353,8 @@ fn backs(image: &mut Image, vip: Vip, placed: &Placed, ops: &mut Vec<Op>) {
         let of = back_of(vip, *key);
         let entry = abi::Back {
             backend: backend.id,
-            service: placed.id as u32,
+            service: placed.id,
+            change: entry::change(key.address, vip.address),
         };
         if image.backs.insert(of, entry) != Some(entry) {
             ops.push(Op::Back { of, entry });

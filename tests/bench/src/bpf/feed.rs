@@ -52,7 +52,7 @@ pub enum Flows {
     /// Each packet of a flow that this feeder has never had; needs a feeder that is fed nothing else.
     New,
     /// That many packets of the list, a power of two, in its order. Sources are counted from `backend` on, destinations from
-    /// `source` on.
+    /// `source` on; of IPv6 these are the last four bytes.
     Listed { packets: u32, backend: u32, source: u32 },
 }
 
@@ -94,6 +94,7 @@ impl Fed {
         super::load(&mut ebpf, "feed")?;
         super::load(&mut ebpf, "feed_listed")?;
         super::load(&mut ebpf, "feed_six")?;
+        super::load(&mut ebpf, "feed_six_listed")?;
         super::load(&mut ebpf, "feed_tagged")?;
         let next = ebpf.map_mut(maps::NEXT).ok_or_else(|| anyhow!("no map NEXT"))?;
         let mut next = ProgramArray::try_from(next)?;
@@ -162,6 +163,7 @@ impl Fed {
             Flows::Random(_) | Flows::Next(_) | Flows::New if traffic.is_six() => "feed_six",
             Flows::Random(_) | Flows::Next(_) | Flows::New if traffic.is_tagged() => "feed_tagged",
             Flows::Random(_) | Flows::Next(_) | Flows::New => "feed",
+            Flows::Listed { .. } if traffic.is_six() => "feed_six_listed",
             Flows::Listed { .. } => "feed_listed",
         };
         let program = self.ebpf.program(name).ok_or_else(|| anyhow!("no program {name}"))?;

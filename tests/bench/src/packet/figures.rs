@@ -48,6 +48,7 @@ impl Found<'_> {
             scenario::DROP,
             scenario::DROP_LISTED,
             scenario::DROP_SIX,
+            scenario::DROP_SIX_LISTED,
             scenario::DROP_TAGGED,
         ];
         if drops.contains(&name) {
@@ -70,6 +71,11 @@ impl Found<'_> {
         if let Some((mode, family)) = name.split_once('/')
             && (family.starts_with("ipv") || family == "tagged")
             && let Some(four) = self.named(&format!("{mode}/established"), flows)
+        {
+            figure = figure.ratio(IPV4, &own, &four);
+        }
+        if let Some(four) = name.strip_suffix("-ipv6").filter(|four| four.ends_with("/back"))
+            && let Some(four) = self.named(four, flows)
         {
             figure = figure.ratio(IPV4, &own, &four);
         }

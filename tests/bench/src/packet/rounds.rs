@@ -91,7 +91,7 @@ impl Bench {
                     Some(floors) => floors.program(Floor::Balancer)?,
                     None => continue,
                 },
-                Subject::Balancer | Subject::BalancerOfNat => balancer.program()?,
+                Subject::Balancer | Subject::BalancerOfNat | Subject::BalancerOfSix => balancer.program()?,
                 Subject::BalancerOfNew => filling.program()?,
                 Subject::Traced => traced.program()?,
             };
@@ -102,6 +102,7 @@ impl Bench {
                     feeder.set_list(&balancer.answers()?)?;
                 }
                 Subject::BalancerOfNat => feeder.set_list(&world::list_of_nat(flows))?,
+                Subject::BalancerOfSix => feeder.set_list(&balancer.answers_six()?)?,
                 Subject::Floor(_) | Subject::FloorInC | Subject::BalancerOfNew | Subject::Traced => {}
             }
             fed.push((subject, feeder));
@@ -169,11 +170,15 @@ impl Bench {
         let balancer = match scenario.subject {
             Subject::Traced => &self.traced,
             Subject::BalancerOfNew => &self.filling,
-            Subject::Balancer | Subject::BalancerOfNat | Subject::Floor(_) | Subject::FloorInC => &self.balancer,
+            Subject::Balancer
+            | Subject::BalancerOfNat
+            | Subject::BalancerOfSix
+            | Subject::Floor(_)
+            | Subject::FloorInC => &self.balancer,
         };
         Ok(match scenario.way {
             Way::To(vip) => Some(balancer.to(vip)?),
-            Way::Back(mode) => Some(balancer.back(mode)?),
+            Way::Back(vip) => Some(balancer.back(vip)?),
             Way::Not(reason) => Some(balancer.not_sent(reason)?),
             Way::Floor if scenario.subject == Subject::FloorInC => self.in_c.as_ref().map(Floors::sent).transpose()?,
             Way::Floor => Some(self.floors.sent()?),

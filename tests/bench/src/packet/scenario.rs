@@ -20,6 +20,8 @@ pub enum Subject {
     Balancer,
     /// The same, with another list of packets.
     BalancerOfNat,
+    /// The same, with another one, of IPv6.
+    BalancerOfSix,
     /// A balancer of its own, for flows that are all new.
     BalancerOfNew,
     /// The balancer that writes a trace record of each packet.
@@ -27,7 +29,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Floor(Floor::Drop),
         Self::Floor(Floor::Tx),
         Self::Floor(Floor::Parse),
@@ -35,6 +37,7 @@ impl Subject {
         Self::FloorInC,
         Self::Balancer,
         Self::BalancerOfNat,
+        Self::BalancerOfSix,
         Self::BalancerOfNew,
         Self::Traced,
     ];
@@ -48,6 +51,8 @@ pub enum Feeding {
     List,
     /// IPv6 clients.
     Six,
+    /// A list, IPv6.
+    SixList,
     /// Clients in a VLAN.
     Tagged,
 }
@@ -59,6 +64,7 @@ impl Feeding {
             Self::Clients => DROP,
             Self::List => DROP_LISTED,
             Self::Six => DROP_SIX,
+            Self::SixList => DROP_SIX_LISTED,
             Self::Tagged => DROP_TAGGED,
         }
     }
@@ -69,8 +75,8 @@ impl Feeding {
 pub enum Way {
     /// To a backend of this service.
     To(Vip),
-    /// From a backend of the mode's service to a client.
-    Back(Mode),
+    /// From a backend of this service to a client.
+    Back(Vip),
     /// Not sent.
     Not(Reason),
     /// Sent by the smallest balancer.
@@ -127,6 +133,13 @@ impl Scenario {
     fn six(self) -> Self {
         Self {
             feeding: Feeding::Six,
+            ..self
+        }
+    }
+
+    fn six_listed(self) -> Self {
+        Self {
+            feeding: Feeding::SixList,
             ..self
         }
     }
@@ -192,6 +205,7 @@ pub const FEW: u32 = 65_536;
 pub const DROP: &str = "floor/drop";
 pub const DROP_LISTED: &str = "floor/drop-listed";
 pub const DROP_SIX: &str = "floor/drop-ipv6";
+pub const DROP_SIX_LISTED: &str = "floor/drop-listed-ipv6";
 pub const DROP_TAGGED: &str = "floor/drop-tagged";
 pub const FLOOR: &str = "floor/balancer";
 pub const FLOOR_IN_C: &str = "floor/balancer-in-c";
@@ -238,18 +252,20 @@ pub fn all() -> Vec<Scenario> {
         balancer(
             "fullnat/back",
             code::TX,
-            Way::Back(Mode::Fullnat),
+            Way::Back(world::vip(Mode::Fullnat, Protocol::Tcp)),
             world::answers_of_fullnat,
         )
         .listed(),
+        back_six("fullnat/back-ipv6", Subject::BalancerOfSix, six::FULLNAT),
         Scenario::new(
             "nat/back",
             Subject::BalancerOfNat,
             code::TX,
-            Way::Back(Mode::Nat),
+            Way::Back(world::vip(Mode::Nat, Protocol::Tcp)),
             world::answers_of_nat,
         )
         .listed(),
+        back_six("nat/back-ipv6", Subject::BalancerOfNat, six::NAT),
         Scenario {
             numbers: Numbers::New,
             ..Scenario::new(
@@ -286,6 +302,13 @@ pub fn all() -> Vec<Scenario> {
     all
 }
 
+fn back_six(name: &str, subject: Subject, service: six::Service) -> Scenario {
+    let way = Way::Back(service.vip());
+    Scenario::new(name, subject, code::TX, way, move |packets| service.answers(packets))
+        .six_listed()
+        .few()
+}
+
 fn floors() -> Vec<Scenario> {
     let ipip = |flows| world::traffic(Mode::Ipip, Kind::Established, Flows::Random(flows));
     let floor = |name: &str, floor, code| Scenario::new(name, Subject::Floor(floor), code, Way::Uncounted, ipip);
@@ -307,6 +330,15 @@ fn floors() -> Vec<Scenario> {
             |flows| six::SERVICES[0].traffic(Kind::Established, Flows::Random(flows)),
         )
         .six()
+        .few(),
+        Scenario::new(
+            DROP_SIX_LISTED,
+            Subject::Floor(Floor::Drop),
+            code::DROP,
+            Way::Uncounted,
+            |packets| six::FULLNAT.answers(packets),
+        )
+        .six_listed()
         .few(),
         Scenario::new(
             DROP_TAGGED,

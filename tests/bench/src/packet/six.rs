@@ -1,6 +1,6 @@
 //! IPv6, and either family in the other: services of a mode each, and clients' packets to them.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use lb_tests::packet::places::{BACKEND_HOP, TUNNEL_PORT};
 use lb_userspace::core::image::BackendKey;
@@ -17,8 +17,8 @@ const SOURCES: u16 = 3;
 const SOURCES_ACROSS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 254, 0, 1), Ipv4Addr::new(10, 254, 0, 2)];
 /// All of them, with that of tunnels.
 pub const ALL_SOURCES: u32 = SOURCES as u32 + SOURCES_ACROSS.len() as u32 + 1;
-/// Services of `fullnat`.
-pub const FULLNAT: u32 = 3;
+/// How many of the services are of `fullnat`.
+pub const FULLNAT_SERVICES: u32 = 3;
 
 /// A service over TCP that IPv6 has a part in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,14 +49,32 @@ pub const SERVICES: [Service; 11] = [
     service(Mode::Gue, "ipv6-in-ipv4", true, false),
     service(Mode::Gue, "ipv4-in-ipv6", false, true),
     service(Mode::L2, "ipv6", true, true),
-    service(Mode::Nat, "ipv6", true, true),
-    service(Mode::Fullnat, "ipv6", true, true),
+    NAT,
+    FULLNAT,
     service(Mode::Fullnat, "ipv6-to-ipv4", true, false),
     service(Mode::Fullnat, "ipv4-to-ipv6", false, true),
 ];
 
+/// Those whose answers come back this way.
+pub const NAT: Service = service(Mode::Nat, "ipv6", true, true);
+pub const FULLNAT: Service = service(Mode::Fullnat, "ipv6", true, true);
+
+/// First source address of `fullnat`; the others follow.
+pub const FIRST_SOURCE: Ipv6Addr = address(kind::SOURCE, 1);
+/// Address of the first client.
+const FIRST_CLIENT: Ipv6Addr = address(kind::CLIENT, 0);
+
+/// Kinds of addresses, to each of which there are fewer than 256 numbers: so the bytes among the roles are different ones, too.
+mod kind {
+    pub const SERVICE: u16 = 1;
+    pub const SOURCE: u16 = 2;
+    pub const CLIENT: u16 = 3;
+    /// Of the first service; the others follow.
+    pub const BACKEND: u16 = 0x10;
+}
+
 const fn address(kind: u16, number: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0x2001, 0xdb8, 0, kind, 0, 0, 0, number)
+    Ipv6Addr::new(0x2001, 0xdb8, 0, kind << 8, 0, 0, 0, number)
 }
 
 impl Service {
@@ -68,7 +86,7 @@ impl Service {
     fn door(self) -> SocketAddr {
         let port = world::SERVICE_PORT;
         if self.service {
-            SocketAddr::new(address(1, self.number()).into(), port)
+            SocketAddr::new(address(kind::SERVICE, self.number()).into(), port)
         } else {
             SocketAddr::new([198, 51, 100, self.number() as u8].into(), port)
         }
@@ -83,18 +101,18 @@ impl Service {
         Vip::new(self.door().ip(), self.door().port(), Protocol::Tcp)
     }
 
-    fn backend(self, number: u16) -> WantedBackend {
+    pub fn backend(self, number: u16) -> WantedBackend {
         let v4 = world::backend(self.mode, number);
         if !self.backends {
             return v4;
         }
         WantedBackend {
             key: BackendKey {
-                address: address(0x100 + self.number(), number + 1).into(),
+                address: address(kind::BACKEND + self.number(), number + 1).into(),
                 port: v4.key.port,
             },
             hop: Some(ResolvedHop {
-                source: address(2, 1).into(),
+                source: FIRST_SOURCE.into(),
                 ..BACKEND_HOP
             }),
             ..v4
@@ -102,7 +120,7 @@ impl Service {
     }
 
     pub fn wanted(self) -> Wanted {
-        let own = (1..=SOURCES).map(|number| address(2, number).into());
+        let own = (1..=SOURCES).map(|number| address(kind::SOURCE, number).into());
         let v4 = match self.mode {
             Mode::Fullnat => SOURCES_ACROSS.to_vec(),
             _ => vec![world::TUNNEL_SOURCE],
@@ -122,13 +140,37 @@ impl Service {
     /// Packets of clients.
     pub fn traffic(self, kind: Kind, flows: Flows) -> Traffic {
         let client = if self.service {
-            SocketAddrV6::new(address(3, 0), world::FIRST_PORT, 0, 0).into()
+            SocketAddrV6::new(FIRST_CLIENT, world::FIRST_PORT, 0, 0).into()
         } else {
             SocketAddr::from(world::client())
         };
         Traffic {
             frame: kind.frame(client, self.door()),
             flows,
+        }
+    }
+
+    /// The answers of its IPv6 backends, by the list, whose sources are clients where the mode keeps those.
+    pub fn answers(self, packets: u32) -> Traffic {
+        let from = self.backend(0).key;
+        let to = match self.mode {
+            Mode::Fullnat => FIRST_SOURCE,
+            _ => FIRST_CLIENT,
+        };
+        let end = |address: IpAddr| match address {
+            IpAddr::V4(address) => address.to_bits(),
+            IpAddr::V6(address) => address.to_bits() as u32,
+        };
+        Traffic {
+            frame: Kind::Established.frame(
+                SocketAddr::new(from.address, from.port),
+                SocketAddr::new(to.into(), world::FIRST_PORT),
+            ),
+            flows: Flows::Listed {
+                packets,
+                backend: end(from.address),
+                source: end(to.into()),
+            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The balancer with services in every mode, and the traffic that comes to it.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use anyhow::{Context as _, Result, ensure};
 use lb_common::abi::{Counters, FlowValue, PORTS_PER_SOURCE};
@@ -52,7 +52,6 @@ pub struct Balancer {
     pub world: World,
     /// Flows that `fullnat` has room for.
     pub flows: u32,
-    sources: u32,
 }
 
 /// How the packets of a scenario look.
@@ -111,7 +110,7 @@ impl Balancer {
                 backends: 4096,
                 slots: (MODES.len() * 2 + six::SERVICES.len() + vlan::MODES.len()) as u32 * TABLE_SIZE,
                 // Half as many again, and those over UDP and IPv6: a table that is full to its limit refuses some.
-                flows: (flows + (1 + six::FULLNAT) * flows.min(FEW)) * 3 / 2,
+                flows: (flows + (1 + six::FULLNAT_SERVICES) * flows.min(FEW)) * 3 / 2,
                 sources: sources + six::ALL_SOURCES,
             },
             ports: (1024..=65_535).collect(),
@@ -148,7 +147,7 @@ impl Balancer {
         for mode in vlan::MODES {
             world.serve(&vlan::wanted(mode));
         }
-        Ok(Self { world, flows, sources })
+        Ok(Self { world, flows })
     }
 
     /// The program.
@@ -192,8 +191,8 @@ impl Balancer {
     }
 
     /// Packets that went from a service's backends to clients.
-    pub fn back(&self, mode: Mode) -> Result<u64> {
-        Ok(self.counters(vip(mode, Protocol::Tcp))?.back_packets)
+    pub fn back(&self, vip: Vip) -> Result<u64> {
+        Ok(self.counters(vip)?.back_packets)
     }
 
     fn counters(&self, vip: Vip) -> Result<Counters> {
@@ -210,20 +209,36 @@ impl Balancer {
 
     /// The answers of `fullnat`'s backends, one a flow, in a random order.
     pub fn answers(&mut self) -> Result<Vec<Listed>> {
+        let vip = vip(Mode::Fullnat, Protocol::Tcp);
+        self.answers_of(vip, FIRST_SOURCE.into(), |number| backend(Mode::Fullnat, number).key)
+    }
+
+    /// The same of its IPv6 backends.
+    pub fn answers_six(&mut self) -> Result<Vec<Listed>> {
+        let service = six::FULLNAT;
+        self.answers_of(service.vip(), six::FIRST_SOURCE.into(), |number| {
+            service.backend(number).key
+        })
+    }
+
+    /// The answers of a service's backends, whose sources are counted from `first` on.
+    fn answers_of(&mut self, vip: Vip, first: IpAddr, backend: impl Fn(u16) -> BackendKey) -> Result<Vec<Listed>> {
         let hands = Hands::on(&mut self.world.dataplane)?;
-        let placed = self.world.placed(vip(Mode::Fullnat, Protocol::Tcp));
+        let placed = self.world.placed(vip);
         let numbers: std::collections::HashMap<u32, u32> = (0..BACKENDS)
-            .map(|number| (placed.backends[&backend(Mode::Fullnat, number).key].id, number.into()))
+            .map(|number| (placed.backends[&backend(number)].id, number.into()))
             .collect();
+        let first = self.world.image.sources.iter().position(|source| *source == first);
+        let first = first.context("a source address without a number")? as u32;
         let mut answers = Vec::new();
-        for index in 0..self.sources * PORTS_PER_SOURCE {
+        for index in first * PORTS_PER_SOURCE..hands.ports.len() as u32 {
             let entry = hands.ports.load(index as usize);
             // Free, or a flow of another service.
             let Some(backend) = numbers.get(&FlowValue(entry.value).backend()) else {
                 continue;
             };
             answers.push(Listed::new(
-                index / PORTS_PER_SOURCE,
+                index / PORTS_PER_SOURCE - first,
                 *backend,
                 (index % PORTS_PER_SOURCE) as u16,
             ));
