@@ -13,8 +13,8 @@ use crate::bpf::feed::{Flows, Traffic};
 
 /// IPv6 addresses that `fullnat` sends from: enough for as many flows as are measured, of two services.
 const SOURCES: u16 = 3;
-/// IPv4 addresses that it sends IPv6 clients' packets from.
-const SOURCES_ACROSS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 254, 0, 1), Ipv4Addr::new(10, 254, 0, 2)];
+/// IPv4 addresses that it sends IPv6 clients' packets from; none that ends like those of IPv4 clients, which would make the way back of these dearer.
+const SOURCES_ACROSS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 254, 7, 1), Ipv4Addr::new(10, 254, 7, 2)];
 /// All of them, with that of tunnels.
 pub const ALL_SOURCES: u32 = SOURCES as u32 + SOURCES_ACROSS.len() as u32 + 1;
 /// How many of the services are of `fullnat`.
