@@ -126,6 +126,48 @@ mod tests {
         }
     }
 
+    /// An address as eight words of 16 bits, each changed by itself; and back.
+    #[test]
+    fn addresses_change_as_their_words_do() {
+        let mut state = 0x2545_f491_4f6c_dd1du64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(0x5851_f42d_4c95_7f2d)
+                .wrapping_add(0x1405_7b7e_f767_814f);
+            match state >> 61 {
+                0 => 0,
+                1 => u64::MAX,
+                2 => state >> 33,
+                3 => state << 32,
+                _ => state.rotate_left(23),
+            }
+        };
+        for _ in 0..50_000 {
+            let (old, new) = ([next(), next()], [next(), next()]);
+            let words = |address: [u64; 2]| address.map(u64::to_ne_bytes).concat();
+            let pairs = words(old).into_iter().zip(words(new)).collect::<Vec<_>>();
+            let each: u32 = pairs
+                .chunks(2)
+                .map(|pair| {
+                    change16(
+                        u16::from_ne_bytes([pair[0].0, pair[1].0]),
+                        u16::from_ne_bytes([pair[0].1, pair[1].1]),
+                    )
+                })
+                .sum();
+            let checksum = next() as u16;
+            let change = change_of_address(old, new);
+            let changed = update(checksum, change);
+            // Both stand for zero.
+            let same = |one: u16, other: u16| one == other || matches!((one, other), (0, 0xffff) | (0xffff, 0));
+            assert!(same(changed, update(checksum, each)), "{old:x?} {new:x?}");
+            assert!(
+                same(update(changed, reversed(fold(change))), checksum),
+                "{old:x?} {new:x?}"
+            );
+        }
+    }
+
     #[test]
     fn incremental_equals_whole() {
         let mut state = 0x9e37_79b9_7f4a_7c15u64;

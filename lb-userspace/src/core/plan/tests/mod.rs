@@ -253,7 +253,7 @@ fn content(image: &Image) -> BTreeMap<Vip, Content> {
                 },
             );
         }
-        let backs = image.backs.values().filter(|back| back.service == u32::from(placed.id));
+        let backs = image.backs.values().filter(|back| back.service == placed.id);
         let backs = backs.map(|back| by_id[&back.backend]).collect();
         (placed.mode, owners, entries, backs)
     };
