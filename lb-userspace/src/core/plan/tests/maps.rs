@@ -199,7 +199,7 @@ impl Maps {
             let back = back.unwrap_or_else(|| panic!("backend {id} has no way back, and a packet can go there"));
             let leads_to = self
                 .services
-                .get(&(back.service as u16))
+                .get(&back.service)
                 .expect("the way back knows its address");
             assert_eq!(
                 (leads_to.address, leads_to.port),
