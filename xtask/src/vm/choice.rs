@@ -25,6 +25,8 @@ const SAME_PATH: &str =
 const IN_VLANS: &str = "its test in VLANs does the same and more, and runs here";
 const OF_IPV6: &str =
     "seconds for every kernel, and what becomes of IPv6 packets in each mode is in packet::families, which runs here";
+const OF_VERSIONS: &str =
+    "what the kernel does for packets between IP versions is in packet::families, which runs here";
 const OF_PACKETS: &str = "what packets of this kind become is in packet::modes and packet::reasons, which run here";
 const OF_ICMP: &str = "what the kernel does for ICMP is in other tests of packet::icmp, which run here";
 const OF_FULLNAT: &str = "what packets of `fullnat` become is in packet::modes and packet::flow_table, which run here";
@@ -47,7 +49,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_failover", "", SLOW),
     left_out("net_fragments", "", OF_FRAGMENTS),
     left_out("net_icmp", "", OF_ICMP),
-    left_out("net_modes", "fullnat_from_ipv6_to_ipv4", OF_IPV6),
+    left_out("net_modes", "fullnat_from_", OF_IPV6),
     left_out("net_modes", "fullnat_over_ipv6", OF_IPV6),
     left_out("net_modes", "fullnat_with_one_arm", OF_FULLNAT),
     left_out("net_modes", "fullnat_with_two_arms", SAME_PATH),
@@ -59,6 +61,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_modes", "l2", SAME_PATH),
     left_out("net_modes", "nat", SAME_PATH),
     left_out("net_modes", "udp_", OF_PACKETS),
+    left_out("net_modes", "vlans_fullnat", OF_FULLNAT),
     left_out("net_modes", "vlans_nat", SAME_PATH),
     left_out("net_modes", "what_is_for_the_balancer_itself", OF_PACKETS),
     left_out("net_protocols", "every_protocol", OF_PACKETS),
@@ -67,6 +70,7 @@ const LEFT_OUT: &[LeftOut] = &[
     left_out("net_refused", "", SLOW),
     left_out("net_routes", "", SLOW),
     left_out("net_trace", "", OF_TRACE),
+    left_out("packet", "across::", OF_VERSIONS),
     left_out("packet", "adopt::account::a_backend_that_came_back", BOOKKEEPING),
     left_out("packet", "adopt::account::either_object", BOOKKEEPING),
     left_out("packet", "adopt::account::what_was_retired_rests_on", BOOKKEEPING),
