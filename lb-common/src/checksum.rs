@@ -79,6 +79,13 @@ pub const fn halves(word: u32) -> u32 {
     (word & 0xffff) + (word >> 16)
 }
 
+/// The same of an address, as [`crate::abi::Address`] has it.
+#[inline(always)]
+pub const fn sum_of_address(address: [u64; 2]) -> u32 {
+    let [first, second] = address;
+    halves(first as u32) + halves((first >> 32) as u32) + halves(second as u32) + halves((second >> 32) as u32)
+}
+
 /// One's complement sum of bytes, folded, not inverted; a last odd byte is padded with zero (RFC 1071). For the daemon and
 /// the tests: the programs never walk a packet.
 pub fn sum(bytes: &[u8]) -> u16 {

@@ -5,7 +5,7 @@
 //! (draft-ietf-intarea-gue, section 4), told from variant 0 by the version in the packet's first bits. The same bytes are what
 //! Linux calls foo-over-UDP.
 
-use crate::checksum::{fold, halves};
+use crate::checksum::{fold, halves, sum_of_address};
 
 /// Version 4, five words.
 pub const VERSION_IHL: u8 = 0x45;
@@ -38,10 +38,7 @@ pub const fn source_port(hash: u32) -> u16 {
 /// One's complement sum, folded, not inverted, of what the checksum of a UDP header behind an IPv6 one covers (RFC 8200, section 8.1)
 /// and is the same for every packet to a backend: addresses, protocol and destination port.
 pub fn outer_udp_sum(source: [u64; 2], destination: [u64; 2], port: u16) -> u16 {
-    let words = [source, destination].into_iter().flatten();
-    let addresses: u32 = words
-        .map(|word| fold(halves(word as u32) + halves((word >> 32) as u32)) as u32)
-        .sum();
+    let addresses = sum_of_address(source) + sum_of_address(destination);
     let protocol = u16::from_ne_bytes([0, PROTOCOL_UDP]);
     fold(addresses + protocol as u32 + port as u32)
 }

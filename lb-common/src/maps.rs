@@ -104,7 +104,7 @@ pub mod programs {
     /// Later fragments.
     pub const FRAGMENTS: u32 = 1;
     /// Packets between a service and a backend of different families.
-    pub const TRANSLATE: u32 = 2;
+    pub const ACROSS: u32 = 2;
     /// How many there are.
     pub const COUNT: usize = 3;
 }

@@ -37,7 +37,7 @@ pub fn note_across(across: Across) {
 #[inline(always)]
 pub fn to_across(ctx: &XdpContext, tagged: Tagged, reason: Reason) {
     if reason as u32 == Reason::NotTranslated as u32 {
-        over(ctx, tagged, reason as u32, programs::TRANSLATE);
+        over(ctx, tagged, reason as u32, programs::ACROSS);
     }
 }
 

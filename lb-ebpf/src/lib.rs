@@ -40,6 +40,7 @@ pub mod count;
 pub mod exit;
 pub mod family;
 pub mod flow_table;
+pub mod forgotten;
 pub mod fragments;
 pub mod handed;
 pub mod icmp;

@@ -11,6 +11,7 @@ use lb_common::{
 
 use crate::{
     exit::{Step, exit},
+    forgotten,
     maps::FOUND,
     packet::Window,
     parse::{Header, Packet},
@@ -44,7 +45,8 @@ pub fn clamp<F: Header>(window: &Window, packet: &Packet<F>, service: &Service) 
     let end = unsafe { (*tcp).offset } >> 4 << 2;
     let mut at = wire::TCP_BYTES as u8;
     for _ in 0..OPTIONS {
-        at = forgotten(word, at);
+        // SAFETY: this CPU's.
+        at = unsafe { forgotten::number(word, at as u32) } as u8;
         // The shortest that has a length; the one that is wanted is no shorter.
         let Some(option) = window.at::<Front<4>>(l4 + at as usize) else {
             return Ok(());
@@ -91,15 +93,4 @@ fn correct(window: &Window, l4: usize, at: u8, old: u16, new: u16) -> Step<()> {
     // SAFETY: checked to lie in the frame; only this run has the frame.
     unsafe { (*tcp).checksum = update((*tcp).checksum, change) };
     Ok(())
-}
-
-/// The same number, of which the verifier knows nothing but its size: it would otherwise look at what follows anew for each way
-/// there.
-#[inline(always)]
-fn forgotten(word: *mut u32, at: u8) -> u8 {
-    // SAFETY: this CPU's word; a run is not interrupted by another one on its CPU.
-    unsafe {
-        word.write_volatile(at as u32);
-        word.cast::<u8>().read_volatile()
-    }
 }

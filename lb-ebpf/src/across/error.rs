@@ -196,9 +196,7 @@ pub fn translate<F: Translated, T: Translated>(
     let payload = old_payload - F::BYTES as u32 + T::BYTES as u32;
     let old_pseudo = pseudo_of_icmp::<F>(packet.source, packet.destination, old_payload);
     change += !fold(old_pseudo) as u32 + pseudo_of_icmp::<T>(ends.source, ends.destination, payload);
-    let Some(outside) = F::read(window, L3) else {
-        return exit(Reason::Internal);
-    };
+    let hops_left = F::length(window)?.hops_left;
     let old = packet.header_length as usize + ICMP_BYTES + F::BYTES;
     let window = reheaded::<T>(ctx, window, old, T::BYTES + ICMP_BYTES + T::BYTES)?;
     let inner = Said {
@@ -225,8 +223,8 @@ pub fn translate<F: Translated, T: Translated>(
     let outer = Said {
         source: ends.source,
         destination: ends.destination,
-        traffic_class: outside.traffic_class,
-        hops: course.hops(outside.hops),
+        traffic_class: packet.traffic_class,
+        hops: course.hops(hops_left),
         protocol: T::ICMP,
         payload,
         fragment: Fragment::NONE,

@@ -2,7 +2,7 @@
 
 use lb_common::{
     abi::protocol,
-    checksum::{fold, halves},
+    checksum::{fold, halves, sum_of_address},
     encap,
     reason::Reason,
 };
@@ -139,8 +139,7 @@ impl Translated for V6 {
 
     #[inline(always)]
     fn address_sum(address: [u64; 2]) -> u32 {
-        let word = |word: u64| halves(word as u32) + halves((word >> 32) as u32);
-        word(address[0]) + word(address[1])
+        sum_of_address(address)
     }
 
     #[inline(always)]

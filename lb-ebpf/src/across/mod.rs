@@ -3,7 +3,7 @@
 //!
 //! Whose a packet is, is decided where it is for every other one, and noted; then it is [`handed`] over by a tail call: by the balancer a
 //! packet, by [`crate::icmp`] an error about one, by [`fragments`] a later fragment. What ends here with an answer is answered in the
-//! family in which it came: nothing is written before all is decided.
+//! family in which it came: but for what a SYN says of segments, nothing is written before that.
 //!
 //! # Layout
 //!
@@ -33,7 +33,7 @@ use crate::{
     back, clock, count,
     exit::{self, Exit, Send, Step, exit},
     family::{Family, V4, V6},
-    flow_table, fragments, handed,
+    flow_table, forgotten, fragments, handed,
     maps::{BACKEND_TAGS, BACKENDS, FOUND, SERVICES, SOURCE_ADDRS},
     mss,
     packet::Window,
@@ -315,25 +315,21 @@ impl<T: Translated> Course<T> {
     }
 }
 
-/// The same number by way of a map's memory, so that the verifier looks at what comes next once, not for each way there.
+/// The same number, which the verifier forgets.
 #[inline(always)]
 fn forgotten(number: u32) -> Step<u32> {
     let Some(found) = FOUND.get_ptr_mut(0) else {
         return exit(Reason::Internal);
     };
-    // SAFETY: this CPU's; a run is not interrupted by another one on its CPU.
-    Ok(unsafe {
-        let word = &raw mut (*found).word;
-        word.write_volatile(number);
-        word.read_volatile()
-    })
+    // SAFETY: this CPU's, and what was noted there was read before.
+    Ok(unsafe { forgotten::number(&raw mut (*found).word, number) })
 }
 
 /// Notes that later fragments of this one's datagram go back, too.
 #[inline(always)]
 fn note_first<F: Balanced>(frame: &Untagged, packet: &Packet<F>, across: Across, service: u16) {
     fragments::note_first(&frame.window, packet, || FragmentWay {
-        // Of the port's holder, then as now.
+        // Nobody asks for it: the port's holder says who the client is.
         address: F::any(packet.source),
         seen: clock::seconds(),
         backend: across.backend,

@@ -38,9 +38,7 @@ pub fn translate<F: Translated, T: Translated>(
             return exit(Reason::NotTranslated);
         }
     }
-    let Some(header) = F::read(window, L3) else {
-        return exit(Reason::Internal);
-    };
+    let hops_left = F::length(window)?.hops_left;
     let identification = if is_later {
         0
     } else {
@@ -50,7 +48,7 @@ pub fn translate<F: Translated, T: Translated>(
         source: ends.source,
         destination: ends.destination,
         traffic_class: packet.traffic_class,
-        hops: course.hops(header.hops),
+        hops: course.hops(hops_left),
         protocol: packet.protocol,
         payload: packet.total_length - packet.header_length as u32,
         fragment,

@@ -3,7 +3,7 @@
 #![no_main]
 
 use aya_ebpf::{macros::xdp, programs::XdpContext};
-use lb_ebpf::{across, fragments, icmp, service};
+use lb_ebpf::{fragments, icmp, service};
 
 #[xdp]
 pub fn balancer(ctx: XdpContext) -> u32 {
@@ -42,14 +42,14 @@ pub fn fragments_traced(ctx: XdpContext) -> u32 {
 
 /// What packets between a service and a backend of different families are handed over to.
 #[xdp]
-pub fn translate(ctx: XdpContext) -> u32 {
-    across::handle::<false>(&ctx)
+pub fn across(ctx: XdpContext) -> u32 {
+    lb_ebpf::across::handle::<false>(&ctx)
 }
 
 /// The same with the trace record.
 #[xdp]
-pub fn translate_traced(ctx: XdpContext) -> u32 {
-    across::handle::<true>(&ctx)
+pub fn across_traced(ctx: XdpContext) -> u32 {
+    lb_ebpf::across::handle::<true>(&ctx)
 }
 
 #[panic_handler]

@@ -1,11 +1,6 @@
 //! ICMPv6 (RFC 4443).
 
-use lb_common::{
-    abi::protocol,
-    checksum::{fold, halves},
-    encap,
-    reason::Reason,
-};
+use lb_common::{abi::protocol, checksum::sum_of_address, encap, reason::Reason};
 
 use super::{Control, ControlPacket, answer::PacketEnds, kind, quoted::Quoted};
 use crate::{
@@ -137,8 +132,7 @@ impl Control for V6 {
             (*ip).destination[0] = to[0];
             (*ip).destination[1] = to[1];
         }
-        let word = |word: u64| fold(halves(word as u32) + halves((word >> 32) as u32)) as u32;
-        let addresses = word(from[0]) + word(from[1]) + word(to[0]) + word(to[1]);
+        let addresses = sum_of_address(from) + sum_of_address(to);
         let next = u16::from_ne_bytes([0, protocol::ICMPV6]);
         Some(addresses + payload.to_be() as u32 + next as u32)
     }

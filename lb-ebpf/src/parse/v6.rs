@@ -11,6 +11,7 @@ use super::{Addresses, Fragment, Header, L3, Length, ports, unreadable};
 use crate::{
     exit::{Step, exit},
     family::V6,
+    forgotten,
     maps::FOUND,
     packet::Window,
     wire::{self, Extension, FragmentHeader, Ipv6, next_header},
@@ -210,18 +211,6 @@ mod end {
     pub const TOO_FAR: u8 = 5;
 }
 
-/// The same by way of a map's memory, of whose content the verifier knows nothing: it would otherwise look at what comes next anew
-/// for each chain that leads there.
-#[inline(always)]
-fn forgotten(found: *mut Found, chain: Chain) -> Chain {
-    // SAFETY: this CPU's; a run is not interrupted by another one on its CPU.
-    Chain::noted(unsafe {
-        let word = &raw mut (*found).word;
-        word.write_volatile(chain.note());
-        word.read_volatile()
-    })
-}
-
 /// Follows extension headers to TCP or UDP.
 #[inline(always)]
 fn follow(window: &Window, destination: [u64; 2], next: u8) -> Step<Upper> {
@@ -262,7 +251,9 @@ fn chain(window: &Window, next: u8) -> Step<Chain> {
     };
     for _ in 0..EXTENSIONS {
         if chain.end == end::NONE {
-            chain = forgotten(found, step(window, chain, found));
+            let further = step(window, chain, found);
+            // SAFETY: this CPU's.
+            chain = Chain::noted(unsafe { forgotten::number(&raw mut (*found).word, further.note()) });
         }
     }
     Ok(chain)

@@ -81,12 +81,12 @@ fn others(traced: bool) -> [(u32, &'static str); programs::COUNT] {
         true => [
             (programs::ICMP, "icmp_traced"),
             (programs::FRAGMENTS, "fragments_traced"),
-            (programs::TRANSLATE, "translate_traced"),
+            (programs::ACROSS, "across_traced"),
         ],
         false => [
             (programs::ICMP, "icmp"),
             (programs::FRAGMENTS, "fragments"),
-            (programs::TRANSLATE, "translate"),
+            (programs::ACROSS, "across"),
         ],
     }
 }
@@ -125,7 +125,7 @@ pub fn balancer(load: &Load) -> Result<Ebpf, DataplaneError> {
         .load()
         .map_err(DataplaneError::program)?;
     let others = others(load.traced).into_iter();
-    for (place, name) in others.filter(|(place, _)| load.flow_table || *place != programs::TRANSLATE) {
+    for (place, name) in others.filter(|(place, _)| load.flow_table || *place != programs::ACROSS) {
         hand_over(&mut ebpf, place, name)?;
     }
     Ok(ebpf)
