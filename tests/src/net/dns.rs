@@ -36,7 +36,8 @@ pub fn serve(netns: &Netns, name: &str, addresses: &[SocketAddr], dir: &Path) ->
     let unbound = program::find("unbound").context("unbound is not installed")?;
     // Where AppArmor is at work it lets the program at its usual place read its usual files and no others.
     let own = dir.join("unbound");
-    std::fs::copy(&unbound, &own).with_context(|| format!("cannot copy {}", unbound.display()))?;
+    // By another process: a file that is open for writing here is so, for an instant, in whatever another test starts meanwhile, and nobody may run it.
+    program::output(Command::new("cp").args([&unbound, &own]))?;
     let config = dir.join("unbound.conf");
     std::fs::write(&config, configuration(name, addresses))?;
     let mut command = netns.command(own)?;
